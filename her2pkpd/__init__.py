@@ -1,0 +1,44 @@
+"""Pharmacokinetics and pharmacodynamics of HER2-targeted therapy.
+
+The public names are loaded on first use, so that importing the package costs nothing. ``her2pkpd --help`` on the
+command line, or ``help(her2pkpd)``, lists them.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from her2pkpd.errors import ComputationError as ComputationError
+    from her2pkpd.errors import InputError as InputError
+    from her2pkpd.library import cell_line_names as cell_line_names
+    from her2pkpd.library import drug_names as drug_names
+    from her2pkpd.library import load_cell_line as load_cell_line
+    from her2pkpd.library import load_drug as load_drug
+    from her2pkpd.model import Builder as Builder
+    from her2pkpd.model import Model as Model
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Builder": "her2pkpd.model",
+    "ComputationError": "her2pkpd.errors",
+    "InputError": "her2pkpd.errors",
+    "Model": "her2pkpd.model",
+    "cell_line_names": "her2pkpd.library",
+    "drug_names": "her2pkpd.library",
+    "load_cell_line": "her2pkpd.library",
+    "load_drug": "her2pkpd.library",
+}
+"""Where each public name lives."""
+
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the names come from the one table above
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'her2pkpd' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

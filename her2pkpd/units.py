@@ -107,7 +107,9 @@ def parse_quantity(text: str) -> tuple[float, str]:
     """
     match = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*", text)
     if match is None:
-        raise InputError(Problem("a quantity must be a number followed by a unit", 'Write, for example, "10 nM".', value=text))
+        raise InputError(
+            Problem("a quantity must be a number followed by a unit", 'Write, for example, "10 nM".', value=text)
+        )
     value, unit = float(match.group(1)), match.group(2)
     if not math.isfinite(value):
         raise InputError(Problem("a quantity must be finite", "Give an ordinary number.", value=text))
@@ -152,7 +154,11 @@ def convert(value: float, unit: str, to: str, *, molar_mass: float | None = None
         have["mass"] = have.get("mass", 0) - moved
         have["amount"] = have.get("amount", 0) + moved
     if {k: v for k, v in have.items() if v} != {k: v for k, v in want.items() if v}:
-        raise InputError(Problem(f"unit '{unit}' cannot be converted to '{to}'", f"Give a unit of the same kind as '{to}'.", value=value))
+        raise InputError(
+            Problem(
+                f"unit '{unit}' cannot be converted to '{to}'", f"Give a unit of the same kind as '{to}'.", value=value
+            )
+        )
     return value * factor
 
 
@@ -165,15 +171,17 @@ def quantity(text: str | float, to: str, *, molar_mass: float | None = None) -> 
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         text = repr(float(text))
     if not isinstance(text, str):
-        raise InputError(Problem(f"a quantity in '{to}' must be text with a unit", f'Write, for example, "1 {to}".', value=text))
+        raise InputError(
+            Problem(f"a quantity in '{to}' must be text with a unit", f'Write, for example, "1 {to}".', value=text)
+        )
     value, unit = parse_quantity(text)
     if not unit and parse_unit(to).dimension:
         raise InputError(Problem("the unit is missing", f'Write, for example, "{text.strip()} {to}".', value=text))
     return convert(value, unit, to, molar_mass=molar_mass)
 
 
-def receptors_to_nM(copies: float, cell_volume: float) -> float:  # noqa: N802 - nM is the unit's name
-    """Copies per cell to nM of cell volume (trap 2: the answer scales with 1/`cell_volume`).
+def receptors_to_nM(copies: float, cell_volume: float) -> float:
+    """Copies per cell to nM of cell volume; the answer scales with 1/`cell_volume`, so report both together.
 
     Args:
         copies: receptors per cell.

@@ -35,10 +35,19 @@ class Status(IntEnum):
 
 _ADVICE = {
     Status.OK: "The lane finished.",
-    Status.MAX_STEPS: "The lane used up max_steps; raise max_steps, loosen rtol, or look for a parameter far out of range.",
-    Status.STEP_TOO_SMALL: "The step size fell to rounding level; the model is singular there: check for a division by zero or a rate of infinite slope.",
-    Status.NOT_FINITE: "The state, a parameter or a rate is NaN or infinite; check the lane's parameters, volumes and doses.",
-    Status.STEADY_STATE_NOT_REACHED: "No steady state was found; check that every species is both made and lost, or loosen ss_rtol.",
+    Status.MAX_STEPS: (
+        "The lane used up max_steps; raise max_steps, loosen rtol, or look for a parameter far out of range."
+    ),
+    Status.STEP_TOO_SMALL: (
+        "The step size fell to rounding level; the model is singular there: "
+        "check for a division by zero or a rate of infinite slope."
+    ),
+    Status.NOT_FINITE: (
+        "The state, a parameter or a rate is NaN or infinite; check the lane's parameters, volumes and doses."
+    ),
+    Status.STEADY_STATE_NOT_REACHED: (
+        "No steady state was found; check that every species is both made and lost, or loosen ss_rtol."
+    ),
 }
 
 
@@ -67,12 +76,15 @@ class Segments:
         lanes, k = b.shape[0], b.shape[1] - 1
         shape = (lanes, k, len(self.inputs))
         object.__setattr__(self, "boundaries", b)
-        for name, default in (("jump", 0.0), ("keep", 1.0), ("infusion", 0.0)):
+        for name, default, full in (
+            ("jump", 0.0, shape),
+            ("keep", 1.0, shape),
+            ("infusion", 0.0, shape),
+            ("reset", False, (lanes, k)),
+        ):
             given = getattr(self, name)
-            full = np.full(shape, default) if given is None else np.broadcast_to(np.asarray(given, dtype=float), shape)
-            object.__setattr__(self, name, full)
-        reset = np.zeros((lanes, k), dtype=bool) if self.reset is None else np.broadcast_to(np.asarray(self.reset, dtype=bool), (lanes, k))
-        object.__setattr__(self, "reset", reset)
+            values = np.asarray(default if given is None else given, dtype=type(default))
+            object.__setattr__(self, name, np.broadcast_to(values, full))
 
     @property
     def n_lanes(self) -> int:
@@ -136,7 +148,12 @@ class Batch:
         if np.any(np.diff(t, axis=1) < 0):
             raise InputError(Problem("save times must not decrease", "Sort the output times."))
         if t.size and (np.any(t[:, 0] < b[:, 0]) or np.any(t[:, -1] > b[:, -1])):
-            raise InputError(Problem("save times must lie within the simulated interval", "Extend the last segment, or drop times outside it."))
+            raise InputError(
+                Problem(
+                    "save times must lie within the simulated interval",
+                    "Extend the last segment, or drop times outside it.",
+                )
+            )
 
 
 @dataclass(frozen=True)
@@ -203,4 +220,6 @@ class Solution:
 
     def __repr__(self) -> str:
         lanes, times, species = self.y.shape
-        return f"Solution({lanes} lanes x {times} times x {species} species, engine {self.engine}, {self.status_counts()}, median steps {int(np.median(self.steps))})"
+        shape = f"{lanes} lanes x {times} times x {species} species"
+        steps = int(np.median(self.steps))
+        return f"Solution({shape}, engine {self.engine}, {self.status_counts()}, median steps {steps})"

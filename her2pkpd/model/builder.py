@@ -86,7 +86,9 @@ class Builder:
         if at is None and len(homes) == 1:
             at = homes.pop()
         elif at is None:
-            raise ModelError(f"reaction '{name}' spans {sorted(map(str, homes))}: say which compartment its rate refers to with at=")
+            raise ModelError(
+                f"reaction '{name}' spans {sorted(map(str, homes))}: say which compartment its rate refers to with at="
+            )
         self._reactions.append(Reaction(name, dict(stoichiometry), rate, at, "reaction", equation))
 
     def growth(self, count: str, rate: Expression, *, name: str = "", equation: str = "") -> None:
@@ -153,15 +155,14 @@ class Builder:
                 raise ModelError(f"reaction '{reaction.name}' is at the unknown compartment '{reaction.at}'")
 
     def _dilution_reactions(self) -> list[Reaction]:
-        made = []
+        made: list[Reaction] = []
         for count, rate, cause in self._dilutions:
             inside = {c.name for c in self._compartments.values() if c.count == count}
-            for species in self._species.values():
-                if species.compartment in inside:
-                    made.append(_dilution(species, rate, cause))
+            made += [_dilution(s, rate, cause) for s in self._species.values() if s.compartment in inside]
         return made
 
 
 def _dilution(species: Species, rate: Expression, cause: str) -> Reaction:
     name = f"dilution of {species.name} ({cause})"
-    return Reaction(name, {species.name: -1.0}, lambda s, p: rate(s, p) * s[species.name], species.compartment, "dilution")
+    thinning: Expression = lambda s, p: rate(s, p) * s[species.name]  # noqa: E731
+    return Reaction(name, {species.name: -1.0}, thinning, species.compartment, "dilution")

@@ -155,7 +155,10 @@ class Model:
         """Tape of named species and quantities; inputs are the species, then the parameters."""
         self.check_outputs(names)
         n = self.n_species
-        return trace(lambda *x: [jnp.asarray(v, dtype=float) for v in self.output_scalars(names, x[:n], x[n:])], n + self.n_parameters)
+        return trace(
+            lambda *x: [jnp.asarray(v, dtype=float) for v in self.output_scalars(names, x[:n], x[n:])],
+            n + self.n_parameters,
+        )
 
     def check_outputs(self, names: Sequence[str]) -> None:
         """Raise `InputError` naming every output the model does not have, and those it does."""
@@ -190,7 +193,19 @@ class Model:
         return np.stack([np.broadcast_to(c, p.shape[:-1]) for c in columns], axis=-1).astype(float)
 
     def outputs(self, names: Sequence[str], y: np.ndarray, p: np.ndarray) -> np.ndarray:
-        """Named outputs in NumPy; `y` (..., n_species), `p` broadcastable (..., n_parameters), result (..., len(names))."""
+        """Named outputs in NumPy.
+
+        Args:
+            names: species and quantities.
+            y: states, shape (..., n_species).
+            p: parameters, broadcastable to (..., n_parameters).
+
+        Returns:
+            Shape (..., len(names)).
+
+        Raises:
+            InputError: as `check_outputs`.
+        """
         tape = self.output_tape(names)
         columns = evaluate(tape, [*np.moveaxis(y, -1, 0), *np.moveaxis(p, -1, 0)])
         shape = np.broadcast_shapes(y.shape[:-1], p.shape[:-1])
@@ -219,4 +234,5 @@ class Model:
         return isinstance(other, Model) and self.hash == other.hash
 
     def __repr__(self) -> str:
-        return f"Model({self.name!r}: {self.n_species} species, {len(self.reactions)} reactions, {self.n_parameters} parameters, hash {self.hash})"
+        counts = f"{self.n_species} species, {len(self.reactions)} reactions, {self.n_parameters} parameters"
+        return f"Model({self.name!r}: {counts}, hash {self.hash})"

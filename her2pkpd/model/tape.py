@@ -102,9 +102,10 @@ class TapeBuilder:
     def apply(self, op: str, *args: int) -> int:
         """Node index of `op` applied to the nodes `args`."""
         constants = [self.value(a) for a in args]
-        if all(c is not None for c in constants):
+        known = [c for c in constants if c is not None]
+        if len(known) == len(constants):
             with np.errstate(all="ignore"):
-                return self.const(OPERATIONS[op](*constants).item() if op != "select" else (constants[2] if constants[0] else constants[1]))
+                return self.const(np.asarray(OPERATIONS[op](*known)).item())
         simple = self._simplify(op, args, constants)
         if simple is not None:
             return simple
@@ -112,7 +113,9 @@ class TapeBuilder:
             args = (args[1], args[0])
         return self._push(Node(op, args))
 
-    def _simplify(self, op: str, args: tuple[int, ...], c: list[float | bool | None]) -> int | None:  # noqa: PLR0911, PLR0912, C901
+    def _simplify(  # noqa: PLR0911, PLR0912
+        self, op: str, args: tuple[int, ...], c: list[float | bool | None]
+    ) -> int | None:
         if op == "add":
             if c[0] == 0:
                 return args[1]
@@ -143,7 +146,11 @@ class TapeBuilder:
         elif op == "neg" and self.nodes[args[0]].op == "neg":
             return self.nodes[args[0]].args[0]
         elif op == "pow" and c[1] is not None:
-            return {0.0: lambda: self.const(1.0), 1.0: lambda: args[0], 2.0: lambda: self.apply("mul", args[0], args[0])}.get(float(c[1]), lambda: None)()
+            return {
+                0.0: lambda: self.const(1.0),
+                1.0: lambda: args[0],
+                2.0: lambda: self.apply("mul", args[0], args[0]),
+            }.get(float(c[1]), lambda: None)()
         elif op == "select":
             if c[0] is not None:
                 return args[2] if c[0] else args[1]

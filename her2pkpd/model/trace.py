@@ -9,11 +9,18 @@ import numpy as np
 
 from her2pkpd.model.tape import Tape, TapeBuilder
 
-_SAME_NAME = frozenset(
-    "add sub mul div neg exp log log1p expm1 sqrt tanh logistic max min abs sign sin cos floor lt le gt ge eq ne and or not".split()
-)
-_IDENTITY = frozenset({"copy", "copy_p", "stop_gradient", "reshape", "squeeze", "broadcast_in_dim", "reduce_precision", "optimization_barrier"})
-_CALLS = frozenset({"pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint", "custom_lin"})
+_SAME_NAME = frozenset({
+    "add", "sub", "mul", "div", "neg", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "logistic", "max", "min",
+    "abs", "sign", "sin", "cos", "floor", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not",
+})  # fmt: skip
+_IDENTITY = frozenset({
+    "copy", "copy_p", "stop_gradient", "reshape", "squeeze", "broadcast_in_dim", "reduce_precision",
+    "optimization_barrier",
+})  # fmt: skip
+_CALLS = frozenset({
+    "pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint",
+    "custom_lin",
+})  # fmt: skip
 
 
 class UntraceableError(TypeError):
@@ -22,11 +29,7 @@ class UntraceableError(TypeError):
 
 def double_precision() -> AbstractContextManager[Any]:
     """A scope in which JAX computes in float64, leaving the global setting alone."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # the name before JAX 0.8
-
-    return enable_x64(True)
+    return jax.enable_x64(True)
 
 
 def trace(function: Callable[..., Sequence[Any]], n_inputs: int) -> Tape:
@@ -108,7 +111,9 @@ def _operation(build: TapeBuilder, name: str, eqn: Any, args: list[int]) -> int:
         return build.apply("exp", build.apply("mul", args[0], build.const(float(np.log(2.0)))))
     if name == "is_finite":
         return build.const(True)
-    raise UntraceableError(f"the JAX operation '{name}' has no scalar form here; use arithmetic, exp, log, pow, tanh, where")
+    raise UntraceableError(
+        f"the JAX operation '{name}' has no scalar form here; use arithmetic, exp, log, pow, tanh, where"
+    )
 
 
 def _convert(build: TapeBuilder, eqn: Any, arg: int) -> int:
