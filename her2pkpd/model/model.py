@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -159,6 +160,32 @@ class Model:
             lambda *x: [jnp.asarray(v, dtype=float) for v in self.output_scalars(names, x[:n], x[n:])],
             n + self.n_parameters,
         )
+
+    def output_gradient_tape(self, names: Sequence[str], parameters: Sequence[int]) -> Tape:
+        """Tape of named outputs with their partial derivatives.
+
+        Args:
+            names: species and quantities.
+            parameters: indices of the parameters to differentiate by.
+
+        Returns:
+            Tape whose outputs are, per name: its value, its derivatives by every species, then by `parameters`.
+        """
+        self.check_outputs(names)
+        n, chosen = self.n_species, tuple(parameters)
+
+        def one(name: str, x: Sequence[Any]) -> list[Any]:
+            def value(y: Sequence[Any], q: Sequence[Any]) -> Any:
+                p = list(x[n:])
+                for index, replacement in zip(chosen, q, strict=True):
+                    p[index] = replacement
+                return jnp.asarray(self.output_scalars([name], y, p)[0], dtype=float)
+
+            at = (list(x[:n]), [x[n + i] for i in chosen])
+            slopes = jax.grad(value, argnums=(0, 1))(*at)
+            return [value(*at), *slopes[0], *slopes[1]]
+
+        return trace(lambda *x: [v for name in names for v in one(name, x)], n + self.n_parameters)
 
     def check_outputs(self, names: Sequence[str]) -> None:
         """Raise `InputError` naming every output the model does not have, and those it does."""

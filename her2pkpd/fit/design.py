@@ -1,0 +1,133 @@
+"""From wells to lanes: every distinct treatment is one lane, every well one observation of a lane.
+
+Wells that differ only in replicate or read-out share a lane; each treatment has the untreated lane of its own
+cell line, seeding and assay as control. Lanes carry what parameters may depend on ("cell_line", "assay").
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from her2pkpd.dosing import Add, compile_segments
+from her2pkpd.engine import Batch
+from her2pkpd.library import CellLine, Drug
+from her2pkpd.model import Model
+from her2pkpd.systems.well import CELL, cell_parameters, well_model
+
+POPULATION = "cells"
+"""Name of the one population of a fitted well; every lane gives it its own cell line's values."""
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What was done to a well.
+
+    Attributes:
+        cell_line: name in the library.
+        assay: screen or plate group it belongs to; "" when there is one.
+        seeded: cells at time zero.
+        doses: (drug, nM) pairs above zero, sorted by drug.
+    """
+
+    cell_line: str
+    assay: str = ""
+    seeded: float = 5000.0
+    doses: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def untreated(self) -> "Treatment":
+        """The control of this treatment."""
+        return Treatment(self.cell_line, self.assay, self.seeded)
+
+    @property
+    def row(self) -> dict[str, str]:
+        """What estimates may be made per."""
+        return {"cell_line": self.cell_line, "assay": self.assay}
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One predicted number: a read-out of a treatment at a time."""
+
+    treatment: Treatment
+    time: float
+    readout: str
+
+
+@dataclass
+class Design:
+    """All lanes of a fit.
+
+    Attributes:
+        model: the well, with one population named `POPULATION`.
+        lanes: one treatment per lane.
+        times: (M,) all times any read-out is taken at, h.
+        parameters: (L, n_parameters) values before estimation.
+        lane_of: position of each treatment among the lanes.
+    """
+
+    model: Model
+    lanes: list[Treatment]
+    times: np.ndarray
+    parameters: np.ndarray
+    lane_of: dict[Treatment, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """Per lane, what estimates may be made per."""
+        return [t.row for t in self.lanes]
+
+    def batch(self, parameters: np.ndarray) -> Batch:
+        """The solve of all lanes with `parameters` (L, n_parameters): drugs added at time zero."""
+        if not hasattr(self, "_segments"):
+            events = [[Add(0.0, drug, nM) for drug, nM in lane.doses] for lane in self.lanes]
+            self._segments = compile_segments(self.model, events, start=0.0, stop=float(self.times[-1]))
+        return Batch(self.model, parameters, self._segments, self.times)
+
+
+def make_design(
+    signals: Sequence[Signal],
+    drugs: Sequence[Drug],
+    cell_lines: Mapping[str, CellLine],
+    *,
+    volume: float = 1e-4,
+    overrides: Mapping[str, float] | None = None,
+) -> Design:
+    """Collect the lanes that a list of signals needs.
+
+    Args:
+        signals: everything to be predicted.
+        drugs: the drugs of the well.
+        cell_lines: library entries by name.
+        volume: medium, L.
+        overrides: fixed values by model parameter name, canonical units; ``<cell line>.<name>`` reaches one line.
+
+    Returns:
+        The `Design`; untreated lanes are included.
+    """
+    treatments = list(dict.fromkeys(t for s in signals for t in (s.treatment.untreated, s.treatment)))
+    first = cell_lines[treatments[0].cell_line]
+    model = well_model(drugs, {POPULATION: cell_parameters(first)}, volume=volume)
+    times = np.array(sorted({0.0, *(s.time for s in signals)}))
+    parameters = np.tile(model.default_parameters(), (len(treatments), 1))
+    for lane, treatment in enumerate(treatments):
+        for name, value in _lane_values(treatment, cell_lines, model, overrides or {}).items():
+            parameters[lane, model.parameter_index[name]] = value
+    return Design(model, treatments, times, parameters, {t: i for i, t in enumerate(treatments)})
+
+
+def _lane_values(
+    treatment: Treatment, cell_lines: Mapping[str, CellLine], model: Model, overrides: Mapping[str, float]
+) -> dict[str, float]:
+    own = cell_parameters(cell_lines[treatment.cell_line])
+    values = {f"{POPULATION}.{k}": v for k, v in own.items()} | {f"{POPULATION}.seeded": treatment.seeded}
+    for name, value in overrides.items():
+        line, _, rest = name.partition(".")
+        if name in model.parameter_index:
+            values[name] = value
+        elif name in CELL:
+            values[f"{POPULATION}.{name}"] = value
+        elif line == treatment.cell_line:
+            values[f"{POPULATION}.{rest}"] = value
+    return {k: v for k, v in values.items() if k in model.parameter_index}

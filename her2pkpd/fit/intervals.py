@@ -1,0 +1,141 @@
+"""Laplace intervals, and a plain verdict per parameter: determined, only a combination is, or not by these data.
+
+The information matrix is half the Hessian of -2 log posterior at the optimum, taken as central differences of
+the exact gradient. A parameter that sits on a bound is held there: its interval is not normal and none is given.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from her2pkpd.fit.objective import Objective
+from her2pkpd.fit.transform import Transform
+
+DETERMINED_FOLD = 10.0
+"""A parameter on a log scale counts as determined when its 95 % interval spans less than this fold."""
+
+DETERMINED_PART = 0.5
+"""On a bounded scale, when its interval covers less than this part of the range."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One unknown after the fit.
+
+    Attributes:
+        name: name of the unknown.
+        estimate: natural value.
+        lower: lower end of the interval, NaN when the parameter sits on a bound.
+        upper: upper end.
+        verdict: plain words.
+        sd: standard deviation of the coordinate.
+    """
+
+    name: str
+    estimate: float
+    lower: float
+    upper: float
+    verdict: str
+    sd: float
+
+
+def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tuple[list[Interval], np.ndarray]:
+    """Intervals of every unknown at an optimum.
+
+    Args:
+        objective: the objective.
+        u: coordinates of the optimum, (n_unknowns,).
+        level: probability of the interval.
+
+    Returns:
+        One `Interval` per unknown, and the covariance of the coordinates (n_unknowns, n_unknowns); rows of
+        parameters on a bound are zero.
+    """
+    low, high = objective.bounds()
+    inside = (u - low > 1e-3) & (high - u > 1e-3)
+    information = _information(objective, u, inside)
+    prior = _prior_information(objective, u)[np.ix_(inside, inside)]
+    covariance = np.zeros((len(u), len(u)))
+    covariance[np.ix_(inside, inside)] = np.linalg.pinv(information, hermitian=True)
+    z = float(norm.ppf(0.5 + level / 2))
+    conditional = np.full(len(u), np.inf)
+    conditional[inside] = 1 / np.sqrt(np.maximum(np.diag(information) - np.diag(prior), 1e-300))
+    prior_sd = np.full(len(u), np.inf)
+    prior_sd[inside] = 1 / np.sqrt(np.maximum(np.diag(prior), 1e-300))
+    result = []
+    for i, name in enumerate(objective.names):
+        transform, sd = _transform(objective, i), float(np.sqrt(max(covariance[i, i], 0.0)))
+        estimate = float(transform.backward(u[i]))
+        if not inside[i]:
+            end = "lower" if u[i] - low[i] <= 1e-3 else "upper"
+            result.append(Interval(name, estimate, np.nan, np.nan, f"at its {end} bound", 0.0))
+            continue
+        ends = transform.backward(np.array([u[i] - z * sd, u[i] + z * sd]))
+        verdict = _verdict(objective, i, u, covariance, float(conditional[i]), float(prior_sd[i]))
+        result.append(Interval(name, estimate, float(ends[0]), float(ends[1]), verdict, sd))
+    return result, covariance
+
+
+def _transform(objective: Objective, i: int) -> Transform:
+    if i < len(objective.free):
+        return objective.free.free[i].transform
+    return Transform("log", 1e-4, 1e3)
+
+
+def _information(objective: Objective, u: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Half the Hessian of the cost over the inside coordinates, positive definite or the Gauss-Newton one."""
+    columns = np.flatnonzero(inside)
+    step = 1e-4
+    hessian = np.zeros((len(columns), len(columns)))
+    for k, column in enumerate(columns):
+        gradients = []
+        for sign in (-1.0, 1.0):
+            moved = u.copy()
+            moved[column] += sign * step
+            evaluation = objective(moved)
+            gradients.append((evaluation.jacobian.T @ evaluation.residuals)[columns])
+        hessian[k] = (gradients[1] - gradients[0]) / (2 * step)
+    hessian = 0.5 * (hessian + hessian.T)
+    evaluation = objective(u)
+    gauss_newton = evaluation.jacobian[:, columns].T @ evaluation.jacobian[:, columns]
+    if not np.all(np.isfinite(hessian)) or np.linalg.eigvalsh(hessian)[0] <= 0:
+        return gauss_newton
+    return hessian
+
+
+def _prior_information(objective: Objective, u: np.ndarray) -> np.ndarray:
+    n = len(objective.free)
+    _, jacobian = objective.free.prior_residuals(u[:n])
+    information = np.zeros((len(u), len(u)))
+    information[:n, :n] = jacobian.T @ jacobian
+    return information
+
+
+def _is_narrow(transform: Transform, u: float, sd: float) -> bool:
+    if not np.isfinite(sd):
+        return False
+    ends = transform.backward(np.array([u - 1.96 * sd, u + 1.96 * sd]))
+    if transform.scale == "log":
+        return bool(ends[1] < DETERMINED_FOLD * ends[0])
+    return bool(ends[1] - ends[0] < DETERMINED_PART * (transform.upper - transform.lower))
+
+
+def _verdict(objective: Objective, i: int, u: np.ndarray, covariance: np.ndarray, conditional: float, prior_sd: float) -> str:
+    transform, sd = _transform(objective, i), float(np.sqrt(max(covariance[i, i], 0.0)))
+    if _is_narrow(transform, u[i], sd) and sd < 0.7 * prior_sd:
+        return "determined"
+    if not _is_narrow(transform, u[i], conditional):
+        return "not by these data"
+    if sd >= 0.7 * prior_sd and conditional >= prior_sd:
+        return "not by these data (the prior decides)"
+    partner = _partner(objective, i, covariance)
+    return f"only a combination is (with {partner})" if partner else "not by these data"
+
+
+def _partner(objective: Objective, i: int, covariance: np.ndarray) -> str:
+    sd = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    correlation = np.abs(covariance[i] / (sd * sd[i]))
+    correlation[i] = 0.0
+    j = int(np.argmax(correlation))
+    return objective.names[j] if correlation[j] > 0.3 else ""

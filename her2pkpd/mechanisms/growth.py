@@ -1,0 +1,59 @@
+"""Growth and death of cells: division driven by the HER2 signal, apoptosis when it is lost, toxicity beside it.
+
+mu    = ln2/td * [(1 - w) + w*g(S)/g(1)] * (1 - Ntotal/Nmax),   g(S) = S^n/(S50^n + S^n)
+death = k_apo * S_crit^m/(S_crit^m + S^m) + sum over drugs of kmax*I^h/(IC50^h + I^h)
+
+w is how far the line's division depends on the signal: 1 in addicted lines, 0 in HER2-negative ones. The second
+term of death is toxicity off the HER2 family, which every kinase inhibitor shows at micromolar concentrations.
+The forms are this package's own; Scheuher 2023 and Shah 2012 use the same saturable kill for payloads.
+"""
+
+from collections.abc import Sequence
+
+from her2pkpd.mechanisms.hill import hill
+from her2pkpd.mechanisms.population import count
+from her2pkpd.model import Builder, Scope
+
+LN2 = 0.6931471805599453
+
+
+def crowding(build: Builder, populations: Sequence[str]) -> None:
+    """``crowding``: the factor 1 - Ntotal/Nmax shared by all populations of a well."""
+    names = [count(x) for x in populations]
+    build.quantity(
+        "crowding", lambda s, p: 1.0 - sum((s[n] for n in names[1:]), s[names[0]]) / p["Nmax"], "1", "room left in the well"
+    )
+
+
+def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str] = ()) -> None:
+    """Division and death of one population.
+
+    Adds the quantities ``mu.<population>`` (division, 1/h) and ``death.<population>`` (1/h).
+
+    Args:
+        build: the model; must hold ``Nmax`` (cells), ``n_S``, ``n_crit``, and for the population
+            ``doubling_time`` (h), ``w``, ``S50``, ``k_apo`` (1/h), ``S_crit``; for each toxic drug ``IC50_off``
+            (nM), ``kmax_off`` (1/h) and ``h_off``, with the IC50 multiplied by ``<population>.tolerance``.
+        population: name of the population; ``signal.<population>`` and ``crowding`` must exist or come later.
+        toxic: drugs in the medium with toxicity off the HER2 family.
+    """
+
+    def own(p: Scope, name: str):  # noqa: ANN202
+        return p[f"{population}.{name}"]
+
+    def division(s: Scope, p: Scope):  # noqa: ANN202
+        drive = hill(s[f"signal.{population}"], own(p, "S50"), p["n_S"]) / hill(1.0, own(p, "S50"), p["n_S"])
+        return LN2 / own(p, "doubling_time") * (1.0 - own(p, "w") + own(p, "w") * drive) * s["crowding"]
+
+    def death(s: Scope, p: Scope):  # noqa: ANN202
+        total = own(p, "k_apo") * (1.0 - hill(s[f"signal.{population}"], own(p, "S_crit"), p["n_crit"]))
+        for drug in toxic:
+            half = p[f"{drug}.IC50_off"] * own(p, "tolerance")
+            total = total + p[f"{drug}.kmax_off"] * hill(s[drug], half, p[f"{drug}.h_off"])
+        return total
+
+    cells = count(population)
+    build.quantity(f"mu.{population}", division, "1/h", "division rate")
+    build.quantity(f"death.{population}", death, "1/h", "death rate")
+    build.growth(cells, lambda s, p: s[f"mu.{population}"], name=f"division of {population}", equation="mu*N")
+    build.death(cells, lambda s, p: s[f"death.{population}"], name=f"death of {population}", equation="death*N")

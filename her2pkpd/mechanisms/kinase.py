@@ -1,0 +1,95 @@
+"""Kinase inhibitors in the cell: slow reversible and covalent occupancy of the ATP pocket, undone by new receptor.
+
+Free pocket F = 1 - sum of occupied fractions; inhibitors of one kinase compete for it.
+
+Reversible:  dO/dt = koff*(I/Ki*F - O) - (kturn + mu)*O     Ki is the apparent constant at cellular ATP
+Covalent:    dX/dt = kinact*I/(KI + I)*F - (kturn + mu)*X   recovery only by receptor synthesis
+
+Ki in cells is left as a parameter of its own, because Ki*(1 + ATP/Km) over-predicts for inhibitors that prefer
+an inactive conformation, lapatinib and tucatinib among them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from her2pkpd.mechanisms.population import MEDIUM
+from her2pkpd.model import Builder
+
+
+@dataclass(frozen=True)
+class Inhibitor:
+    """A kinase inhibitor and how it holds one kinase."""
+
+    drug: str
+    mode: Literal["reversible", "covalent"]
+
+
+def inhibitor_in_medium(build: Builder, drug: str) -> None:
+    """Kinase inhibitor in the medium (nM). It crosses membranes fast; the cells hold too little to deplete it."""
+    build.species(drug, MEDIUM, "nM", scale=10.0)
+
+
+def occupied(kinase: str, drug: str, population: str) -> str:
+    """Name of the species "fraction of the kinase held by the drug"."""
+    return f"{kinase}.kinase:{drug}.{population}"
+
+
+def active(kinase: str, population: str) -> str:
+    """Name of the quantity "fraction of the kinase free of inhibitor"."""
+    return f"{kinase}.kinase_active.{population}"
+
+
+def kinase_inhibition(build: Builder, population: str, kinase: str, inhibitors: Sequence[Inhibitor]) -> None:
+    """Occupancy of one kinase by all inhibitors that reach it.
+
+    Args:
+        build: the model; must hold ``kturn.<kinase>`` (1/h) and, per drug, ``<drug>.<kinase>.Ki`` (nM) with
+            ``<drug>.<kinase>.koff`` (1/h), or ``<drug>.<kinase>.kinact`` (1/h) with ``<drug>.<kinase>.KI`` (nM).
+        population: name of the population; the quantity ``mu.<population>`` must exist.
+        kinase: "HER2" or "EGFR".
+        inhibitors: those present; none leaves the kinase fully active.
+
+    Source: Wood 2004 (lapatinib leaves HER2 and EGFR slowly); Rabindran 2004 (neratinib is covalent). The
+    equations are textbook slow-binding and time-dependent inactivation kinetics.
+    """
+    held = [occupied(kinase, i.drug, population) for i in inhibitors]
+    for name in held:
+        build.species(name, None, "1")
+    build.quantity(
+        active(kinase, population),
+        lambda s, p: 1.0 - sum((s[name] for name in held), 0.0),
+        "1",
+        f"fraction of {kinase} kinase free of inhibitor",
+    )
+    for inhibitor, name in zip(inhibitors, held, strict=True):
+        if inhibitor.mode == "reversible":
+            _reversible(build, population, kinase, inhibitor.drug, name)
+        else:
+            _covalent(build, population, kinase, inhibitor.drug, name)
+        build.reaction(
+            f"new {kinase} replaces {kinase}:{inhibitor.drug} in {population}",
+            {name: -1},
+            lambda s, p, name=name: (p[f"kturn.{kinase}"] + s[f"mu.{population}"]) * s[name],
+            equation=f"(kturn + mu)*[{name}]",
+        )
+
+
+def _reversible(build: Builder, population: str, kinase: str, drug: str, name: str) -> None:
+    free, key = active(kinase, population), f"{drug}.{kinase}"
+    build.reaction(
+        f"{drug} binds the {kinase} kinase in {population}",
+        {name: 1},
+        lambda s, p: p[f"{key}.koff"] * (s[drug] / p[f"{key}.Ki"] * s[free] - s[name]),
+        equation=f"koff*([{drug}]/Ki*free - [{name}])",
+    )
+
+
+def _covalent(build: Builder, population: str, kinase: str, drug: str, name: str) -> None:
+    free, key = active(kinase, population), f"{drug}.{kinase}"
+    build.reaction(
+        f"{drug} inactivates the {kinase} kinase in {population}",
+        {name: 1},
+        lambda s, p: p[f"{key}.kinact"] * s[drug] / (p[f"{key}.KI"] + s[drug]) * s[free],
+        equation=f"kinact*[{drug}]/(KI + [{drug}])*free",
+    )

@@ -1,0 +1,74 @@
+"""HER2 signal in quasi-steady state: which dimer drives it, and which drug reaches that dimer.
+
+S = A_HER2*(a22*T^2 + a_li*(1 - L)*F4 + 2*a_ld*L*F2) + a_egfr*A_EGFR + EGF-driven part
+
+with T the surface HER2, F4 and F2 the HER2 whose domain IV and II are free (all relative to untreated), A the
+active fraction of a kinase and L = NRG1/(NRG1 + K_NRG1). One untreated cell without ligand has S = 1, because
+a22 = 1 - a_li - a_egfr.
+
+What each drug reaches is published; the algebra that joins them is this package's own:
+  homodimers (a22) are cut by kinase inhibitors only; trastuzumab does not reduce them (Maadi 2018, Nami 2019),
+  ligand-independent HER2:HER3 (a_li) by trastuzumab as well (Junttila 2009),
+  ligand-driven HER2:HER3 (a_ld) by pertuzumab (Agus 2002; Lewis Phillips 2014), not by trastuzumab.
+
+The mechanism defines the quantities ``signal``, ``pAKT`` and ``pERK`` of a population. A dynamic network that
+defines the same three can take its place; nothing downstream knows the difference.
+"""
+
+from typing import Any
+
+from her2pkpd.mechanisms.kinase import active
+from her2pkpd.mechanisms.population import MEDIUM
+from her2pkpd.model import Builder, Scope
+
+AKT_SHARE = {"homodimer": 0.4, "HER2:HER3": 0.8, "EGFR": 0.2}
+"""Share of each arm's signal that goes to AKT, the rest going to ERK (assumed: HER3 carries the PI3K sites)."""
+
+
+def ligand(build: Builder, name: str) -> None:
+    """A ligand (NRG1 or EGF) in the medium, nM; supplied in excess, so receptors do not deplete it."""
+    build.species(name, MEDIUM, "nM")
+
+
+def _ligand_occupancy(name: str, s: Scope, p: Scope, present: bool) -> Any:
+    return s[name] / (s[name] + p[f"K_{name}"]) if present else 0.0
+
+
+def quasi_steady_signalling(build: Builder, population: str, *, ligands: tuple[str, ...] = ()) -> None:
+    """Signal, pAKT and pERK of a population, relative to the untreated cell without ligand.
+
+    Args:
+        build: the model; must hold ``<population>.a_li``, ``<population>.a_egfr``, and for each ligand present
+            ``a_ld`` and ``K_<ligand>`` (nM).
+        population: name of the population.
+        ligands: which of "NRG1" and "EGF" the medium holds.
+    """
+
+    def arms(s: Scope, p: Scope) -> dict[str, Any]:
+        her2, egfr = s[active("HER2", population)], s[active("EGFR", population)]
+        total, f4, f2 = (s[f"HER2.{x}.{population}"] for x in ("surface", "free_domain_iv", "free_domain_ii"))
+        a_li, a_egfr = p[f"{population}.a_li"], p[f"{population}.a_egfr"]
+        nrg1 = _ligand_occupancy("NRG1", s, p, "NRG1" in ligands)
+        egf = _ligand_occupancy("EGF", s, p, "EGF" in ligands)
+        driven = 2.0 * p["a_ld"] if ligands else 0.0
+        return {
+            "homodimer": her2 * (1.0 - a_li - a_egfr) * total * total,
+            "HER2:HER3": her2 * (a_li * (1.0 - nrg1) * f4 + driven * nrg1 * f2),
+            "EGFR": egfr * a_egfr + driven * egf * egfr * 0.5 * (1.0 + her2 * f2),
+        }
+
+    def untreated(p: Scope) -> dict[str, Any]:
+        a_li, a_egfr = p[f"{population}.a_li"], p[f"{population}.a_egfr"]
+        return {"homodimer": 1.0 - a_li - a_egfr, "HER2:HER3": a_li, "EGFR": a_egfr}
+
+    def weighted(values: dict[str, Any], to_akt: bool) -> Any:
+        return sum(v * (AKT_SHARE[k] if to_akt else 1.0 - AKT_SHARE[k]) for k, v in values.items())
+
+    build.quantity(f"signal.{population}", lambda s, p: sum(arms(s, p).values()), "relative", "HER2 signal")
+    for name, to_akt in (("pAKT", True), ("pERK", False)):
+        build.quantity(
+            f"{name}.{population}",
+            lambda s, p, to_akt=to_akt: weighted(arms(s, p), to_akt) / weighted(untreated(p), to_akt),
+            "relative to untreated",
+            f"{name} relative to the untreated cell",
+        )

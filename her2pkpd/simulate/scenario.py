@@ -1,0 +1,147 @@
+"""``scenario.toml``: what is simulated, read and checked as one typed object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from her2pkpd.dosing import Add, Event, Wash
+from her2pkpd.errors import InputError, Problems
+from her2pkpd.library import CellLine, Drug, drug_names, load_cell_line, load_drug
+from her2pkpd.settings import Section, nearest, read_settings
+from her2pkpd.systems.well import LIGANDS
+
+KINDS = ("well",)
+"""Systems that can be simulated; each further kind adds its name here and a reader below."""
+
+MAX_TIMES = 1_000_000
+
+
+@dataclass(frozen=True)
+class WellScenario:
+    """One well, as ``scenario.toml`` describes it.
+
+    Attributes:
+        cell_lines: cells seeded by cell line; more than one line makes a co-culture.
+        volume: medium, L.
+        ligand: nM by ligand, from time zero on.
+        events: additions and washes; drugs in nM.
+        drugs: library drugs by name.
+        lines: library cell lines by name.
+        parameters: overrides by name, canonical units.
+        times: output times, h, ascending.
+        variables: what to report; empty means every output there is.
+    """
+
+    cell_lines: Mapping[str, float]
+    volume: float
+    times: np.ndarray
+    variables: tuple[str, ...] = ()
+    ligand: Mapping[str, float] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    drugs: Mapping[str, Drug] = field(default_factory=dict)
+    lines: Mapping[str, CellLine] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_scenario(path: str | Path) -> WellScenario:
+    """Read and check ``scenario.toml``.
+
+    Raises:
+        InputError: listing everything wrong with it.
+    """
+    top = read_settings(path)
+    problems = top.problems
+    system = top.section("system")
+    system.text("kind", choices=KINDS)
+    lines, seeded = _cell_lines(system, problems)
+    volume = system.quantity("volume", "L", 1e-4, low=1e-9)
+    ligand = _ligand(system)
+    drugs: dict[str, Drug] = {}
+    events = [e for section in top.sections("dose") for e in _dose(section, drugs, ligand)]
+    parameters = top.get("parameters", dict, {}, words="a table [parameters]") or {}
+    output = top.section("output")
+    times = read_times(output, problems)
+    variables = output.get("variables", list, [], words="a list of names") or []
+    top.finish()
+    problems.raise_any()
+    assert times is not None
+    return WellScenario(
+        seeded, volume, times, tuple(variables), ligand, tuple(events), drugs, lines, dict(parameters)
+    )
+
+
+def _cell_lines(system: Section, problems: Problems) -> tuple[dict[str, CellLine], dict[str, float]]:
+    given = system.get("cell_lines", dict, words='a table such as { "SK-BR-3" = 5000 }') or {}
+    lines: dict[str, CellLine] = {}
+    seeded: dict[str, float] = {}
+    if system.has("cell_lines") and not given:
+        system.complain("cell_lines", "must name at least one cell line", 'Write { "SK-BR-3" = 5000 }.')
+    for name, cells in given.items():
+        if isinstance(cells, bool) or not isinstance(cells, (int, float)) or not cells > 0:
+            problems.add("cells seeded must be a positive number", "Give cells per well.", column=f"system.cell_lines.{name}", value=cells)
+            continue
+        try:
+            line = load_cell_line(name)
+        except InputError as error:
+            problems.extend(error)
+            continue
+        lines[line.name], seeded[line.name] = line, float(cells)
+    return lines, seeded
+
+
+def _ligand(system: Section) -> dict[str, float]:
+    table = system.section("ligand")
+    return {name: value for name in LIGANDS if (value := table.quantity(name, "nM", 0.0, low=0.0)) is not None and table.has(name)}
+
+
+def _dose(section: Section, drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
+    action = section.text("action", "add", choices=("add", "wash"))
+    time = section.quantity("time", "h", 0.0, low=0.0)
+    if action == "wash":
+        names = section.get("drugs", list, None, words="a list of drugs")
+        kept = section.number("kept", 0.0)
+        if not 0.0 <= (kept or 0.0) <= 1.0:
+            section.complain("kept", "must be between 0 and 1", "Give the fraction of the medium left behind.")
+        return [] if time is None else [Wash(time, tuple(names) if names else ("*",), kept)]
+    name = section.text("drug")
+    if name is None or time is None:
+        return []
+    if name in LIGANDS:
+        ligand.setdefault(name, 0.0)
+        amount = section.quantity("concentration", "nM", low=0.0)
+        return [] if amount is None else [Add(time, name, amount)]
+    try:
+        drug = load_drug(name)
+    except InputError:
+        section.complain("drug", f"unknown drug '{name}'", nearest(name, [*drug_names(), *LIGANDS]))
+        return []
+    drugs[drug.name] = drug
+    amount = section.quantity("concentration", "nM", molar_mass=drug.molar_mass.canonical, low=0.0)
+    return [] if amount is None else [Add(time, drug.name, amount)]
+
+
+def read_times(output: Section, problems: Problems) -> np.ndarray | None:
+    """Output times in h: a list of quantities, or a table with start, stop and step."""
+    name = output.name("times")
+    given = output.get("times", (list, dict), words='a list, or { start = "0 h", stop = "72 h", step = "1 h" }')
+    if given is None:
+        return None
+    if isinstance(given, dict):
+        table = output.section("times")
+        start, stop, step = (table.quantity(k, "h", *d, low=0.0) for k, d in (("start", (0.0,)), ("stop", ()), ("step", ())))
+        if start is None or stop is None or step is None:
+            return None
+        if step <= 0 or stop < start or (stop - start) / step > MAX_TIMES:
+            problems.add("times need start <= stop, a positive step and at most a million points", "Correct the table.", column=name, value=given)
+            return None
+        return start + step * np.arange(int(np.floor((stop - start) / step + 1e-9)) + 1)
+    holder = Section({str(i): t for i, t in enumerate(given)}, name, problems)
+    values = [holder.quantity(str(i), "h", low=0.0) for i in range(len(given))]
+    if not values:
+        problems.add("must hold at least one time", 'Write ["0 h", "72 h"].', column=name)
+    if not values or any(v is None for v in values):
+        return None
+    return np.unique(np.array(values, dtype=float))

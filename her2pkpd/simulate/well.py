@@ -1,0 +1,140 @@
+"""Simulate a well: the treated well and its untreated twin, side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from her2pkpd.dosing import Add, Event, Wash, compile_segments
+from her2pkpd.engine import Batch, Options, Solution, Status, solve
+from her2pkpd.engine.select import EngineName
+from her2pkpd.errors import InputError, Problem, Problems
+from her2pkpd.mechanisms.population import MEDIUM, count
+from her2pkpd.model import Model
+from her2pkpd.settings import nearest
+from her2pkpd.simulate.scenario import WellScenario
+from her2pkpd.systems.well import cell_parameters, well_model
+from her2pkpd.units import quantity
+
+VIABILITY = "viability."
+"""Prefix of the one output that needs the untreated twin."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a simulation returns.
+
+    Attributes:
+        table: ``time, time_unit, variable, value, unit, id, status``, one row per time and variable.
+        model: the model that was simulated.
+        solution: the engine's own result; lane 0 is treated, lane 1 untreated.
+    """
+
+    table: pd.DataFrame
+    model: Model
+    solution: Solution
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.table["variable"].unique()[:8])
+        return f"Simulation({self.model.name}: {names}; {self.solution.y.shape[1]} times, engine {self.solution.engine}, {self.solution.status_counts()})"
+
+
+def simulate_well(scenario: WellScenario, *, options: Options | None = None, engine: EngineName = "auto") -> Simulation:
+    """Simulate one well.
+
+    Args:
+        scenario: the well.
+        options: tolerances of the engine.
+        engine: which engine.
+
+    Returns:
+        The `Simulation`. A lane that fails leaves NaN and its status in the table.
+
+    Raises:
+        InputError: for parameters, variables or washed drugs the model does not have.
+    """
+    model = scenario_model(scenario)
+    parameters = model.parameter_vector(_overrides(scenario, model))
+    variables = _variables(scenario, model)
+    lanes = [_events(scenario, model, treated) for treated in (True, False)]
+    stop = max(float(scenario.times[-1]), max((e.time for e in scenario.events), default=0.0))
+    segments = compile_segments(model, lanes, start=0.0, stop=stop)
+    solution = solve(Batch(model, np.tile(parameters, (2, 1)), segments, scenario.times), options, engine=engine)
+    return Simulation(_table(model, parameters, solution, variables, scenario.times), model, solution)
+
+
+def scenario_model(scenario: WellScenario) -> Model:
+    """The model a scenario describes."""
+    populations = {
+        name: {**cell_parameters(scenario.lines[name]), "seeded": cells} for name, cells in scenario.cell_lines.items()
+    }
+    return well_model(
+        list(scenario.drugs.values()), populations, volume=scenario.volume, ligands=tuple(scenario.ligand)
+    )
+
+
+def _overrides(scenario: WellScenario, model: Model) -> dict[str, float]:
+    problems, values = Problems(), {}
+    for name, text in scenario.parameters.items():
+        index = model.parameter_index.get(name)
+        if index is None:
+            problems.add("is not a parameter of this well", nearest(name, model.parameter_index), column=f"parameters.{name}", value=text)
+            continue
+        try:
+            values[name] = quantity(text, model.parameters[index].unit)
+        except InputError as error:
+            for p in error.problems:
+                problems.add(p.rule, p.remedy, column=f"parameters.{name}", value=text)
+            continue
+        low, high = model.parameters[index].lower, model.parameters[index].upper
+        if not low <= values[name] <= high:
+            problems.add(f"must lie between {low:g} and {high:g}", "Correct the number.", column=f"parameters.{name}", value=text)
+    problems.raise_any()
+    return values
+
+
+def _variables(scenario: WellScenario, model: Model) -> list[str]:
+    known = [f"{VIABILITY}{name}" for name in scenario.cell_lines] + [*model.quantity_table, *model.species_index]
+    unknown = [v for v in scenario.variables if v not in known]
+    if unknown:
+        raise InputError([Problem("unknown variable", nearest(str(v), known), column="output.variables", value=v) for v in unknown])
+    return list(scenario.variables) or known
+
+
+def _events(scenario: WellScenario, model: Model, treated: bool) -> list[Event]:
+    in_medium = tuple(s.name for s in model.species if s.compartment == MEDIUM)
+    events: list[Event] = [Add(0.0, name, nM) for name, nM in scenario.ligand.items() if nM]
+    for event in scenario.events:
+        if isinstance(event, Wash):
+            names = in_medium if event.species == ("*",) else event.species
+            unknown = [n for n in names if n not in in_medium]
+            if unknown:
+                raise InputError([Problem("cannot wash what the medium does not hold", nearest(n, in_medium), column="dose.drugs", value=n) for n in unknown])
+            events.append(Wash(event.time, names, event.kept))
+        elif treated or event.species not in scenario.drugs:
+            events.append(event)
+    return events
+
+
+def _table(model: Model, parameters: np.ndarray, solution: Solution, variables: Sequence[str], times: np.ndarray) -> pd.DataFrame:
+    own = [v for v in variables if not v.startswith(VIABILITY)]
+    values: Mapping[str, np.ndarray] = {}
+    if own:
+        block = model.outputs(own, solution.y[0], parameters)
+        values = {name: block[:, i] for i, name in enumerate(own)}
+    units = {s.name: s.unit for s in model.species} | {q.name: q.unit for q in model.quantities}
+    parts = []
+    for name in variables:
+        if name.startswith(VIABILITY):
+            cells = solution.y[:, :, model.species_index[count(name.removeprefix(VIABILITY))]]
+            column, unit, lanes = cells[0] / cells[1], "fraction of untreated", (0, 1)
+        else:
+            column, unit, lanes = values[name], units[name], (0,)
+        status = max(int(solution.status[lane]) for lane in lanes)
+        parts.append(
+            pd.DataFrame(
+                {"time": times, "time_unit": "h", "variable": name, "value": column, "unit": unit, "id": 0, "status": Status(status).name.lower()}
+            )
+        )
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,117 @@
+"""A well: one or more populations of cells in a medium with any of the drugs, assembled from the mechanisms."""
+
+from collections.abc import Mapping, Sequence
+
+from her2pkpd.library import CellLine, Drug, load_parameters
+from her2pkpd.library import Quantity as Sourced
+from her2pkpd.mechanisms.antibody import antibody_in_medium, epitope_binding
+from her2pkpd.mechanisms.growth import crowding, signal_driven_growth
+from her2pkpd.mechanisms.kinase import Inhibitor, inhibitor_in_medium, kinase_inhibition
+from her2pkpd.mechanisms.population import medium, population
+from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, receptor_states
+from her2pkpd.mechanisms.signalling import ligand, quasi_steady_signalling
+from her2pkpd.model import Builder, Model, Source
+
+GLOBAL = ("kint", "Vc", "omega", "antibody_pair.internalisation_ratio", "kturn.HER2", "kturn.EGFR", "n_S", "n_crit", "Nmax")
+"""Mechanism parameters every well has."""
+
+CELL = ("a_li", "a_egfr", "w", "S50", "S_crit", "k_apo", "tolerance")
+"""What is a cell line's own beside its receptors and doubling time."""
+
+LIGANDS = ("NRG1", "EGF")
+
+
+def well_model(
+    drugs: Sequence[Drug],
+    populations: Mapping[str, Mapping[str, float]],
+    *,
+    volume: float = 1e-4,
+    ligands: Sequence[str] = (),
+    name: str = "well",
+) -> Model:
+    """Assemble the model of a well.
+
+    Args:
+        drugs: drugs that may be in the medium; each brings its species, at zero until dosed.
+        populations: per population the values of its own parameters, in canonical units: ``HER2`` (copies/cell),
+            ``doubling_time`` (h), ``seeded`` (cells) and any of `CELL`; what is missing has the library's default.
+        volume: medium, L.
+        ligands: any of "NRG1", "EGF".
+        name: name of the model.
+
+    Returns:
+        The `Model`. Its outputs per population: ``N``, ``HER2.surface``, ``occupancy.<drug>``, ``signal``,
+        ``pAKT``, ``pERK``, ``mu``, ``death``; medium species carry the drug's name and are in nM.
+    """
+    build = Builder(name)
+    antibodies = [d for d in drugs if d.kind == "antibody"]
+    inhibitors = [d for d in drugs if d.kind == "tki"]
+    _global_parameters(build, ligands)
+    medium(build, volume=volume)
+    for drug in drugs:
+        _drug(build, drug)
+    for ligand_name in ligands:
+        ligand(build, ligand_name)
+    states = receptor_states(*([d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")))
+    for cells, own in populations.items():
+        _cell_parameters(build, cells, own)
+        population(build, cells, seeded=own.get("seeded", 5000.0))
+        her2_turnover(build, cells, states)
+        epitope_binding(build, cells, states)
+        her2_read_outs(build, cells, states)
+        for kinase in ("HER2", "EGFR"):
+            reached = [Inhibitor(d.name, d.kinases[kinase].mode) for d in inhibitors if kinase in d.kinases]
+            kinase_inhibition(build, cells, kinase, reached)
+        quasi_steady_signalling(build, cells, ligands=tuple(ligands))
+        signal_driven_growth(build, cells, toxic=[d.name for d in inhibitors if d.off_target])
+    crowding(build, list(populations))
+    return build.model()
+
+
+def cell_parameters(line: CellLine) -> dict[str, float]:
+    """A cell line's own values for a well, canonical units, from its library entry.
+
+    Lines whose HER2 nobody counted get the library's default for normal breast; what is missing otherwise gets
+    the library's default later, in `well_model`.
+    """
+    values = {k: q.canonical for k, q in line.quantities.items() if k in ("HER2", "doubling_time", *CELL)}
+    return {"HER2": load_parameters()["cell.HER2"].canonical, **values}
+
+
+def _sourced(build: Builder, name: str, value: Sourced) -> None:
+    build.parameter(name, value.canonical, value.canonical_unit, source=Source(value.source.citation, value.source.certainty))
+
+
+def _global_parameters(build: Builder, ligands: Sequence[str]) -> None:
+    table = load_parameters()
+    for name in GLOBAL:
+        _sourced(build, name, table[name])
+    if ligands:
+        _sourced(build, "a_ld", table["a_ld"])
+    for name in ligands:
+        _sourced(build, f"K_{name}", table[f"K_{name}"])
+
+
+def _cell_parameters(build: Builder, cells: str, own: Mapping[str, float]) -> None:
+    table = load_parameters()
+    build.parameter(f"{cells}.HER2", own["HER2"], "copies/cell")
+    build.parameter(f"{cells}.doubling_time", own["doubling_time"], "h")
+    for name in CELL:
+        default = table[f"cell.{name}"]
+        build.parameter(f"{cells}.{name}", own.get(name, default.canonical), default.canonical_unit)
+
+
+def _drug(build: Builder, drug: Drug) -> None:
+    if drug.kind == "antibody":
+        antibody_in_medium(build, drug.name)
+        _sourced(build, f"{drug.name}.kon", drug.binding["kon"])
+        _sourced(build, f"{drug.name}.KD", drug.binding["KD"])
+        _sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
+        return
+    inhibitor_in_medium(build, drug.name)
+    for kinase, constants in drug.kinases.items():
+        names = ("Ki", "koff") if constants.mode == "reversible" else ("KI", "kinact")
+        for name in names:
+            _sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
+    for name, value in (drug.off_target or {}).items():
+        _sourced(build, f"{drug.name}.{name}_off", value)
