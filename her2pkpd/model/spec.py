@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from her2pkpd.sources import Source
+
 
 class Scope(Protocol):
     """Values by name inside a rate: ``s["HER2"]`` for species and quantities, ``p["kint"]`` for parameters."""
@@ -16,20 +18,6 @@ Expression = Callable[[Scope, Scope], Any]
 
 Coefficient = float | str
 """A stoichiometric number, or the name of the parameter that holds it (DAR, say)."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a number comes from and how sure we are.
-
-    Attributes:
-        citation: paper, label or data set, as one would cite it.
-        certainty: "published", "secondary" (read in a transcription), "memory", "derived" (arithmetic on
-            published numbers), "calibrated" (chosen so that the model meets a published behaviour) or "assumed".
-    """
-
-    citation: str = ""
-    certainty: Literal["published", "secondary", "memory", "derived", "calibrated", "assumed"] = "assumed"
 
 
 @dataclass(frozen=True)

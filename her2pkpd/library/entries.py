@@ -1,0 +1,167 @@
+"""What the library holds: quantities, drugs and cell lines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from her2pkpd.errors import InputError, Problem
+from her2pkpd.sources import Source
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far a number may be off.
+
+    Attributes:
+        kind: "cv" (log-normal coefficient of variation), "fold" (factor up or down), "range" (extremes of what
+            has been published) or "interval" (the 95 % interval of one estimate).
+        low: lower end in canonical units; for "cv" the 2.5 % quantile of the log-normal.
+        high: upper end, likewise.
+        text: the spread as written in the library, in the unit as published.
+    """
+
+    kind: Literal["cv", "fold", "range", "interval"]
+    low: float
+    high: float
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of the library.
+
+    Attributes:
+        value: the number as published.
+        unit: its unit as published.
+        canonical: the number in `canonical_unit`; this is the one to compute with.
+        canonical_unit: nM, h, L, cells, copies/cell, 1/h, 1/nM/h, g/mol or 1.
+        spread: how far it may be off, or None when nobody says.
+        source: where it comes from and how sure we are.
+        description: what it is, or what to beware of.
+    """
+
+    value: float
+    unit: str
+    canonical: float
+    canonical_unit: str
+    spread: Spread | None
+    source: Source
+    description: str = ""
+
+    def __str__(self) -> str:
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        return f"{self.value:.10g}{unit}" + (f" ({self.spread})" if self.spread else "")
+
+
+@dataclass(frozen=True)
+class Kinase:
+    """How an inhibitor holds one kinase.
+
+    Attributes:
+        mode: "reversible" with ``Ki`` (nM, apparent in cells) and ``koff`` (1/h), or "covalent" with ``KI`` (nM)
+            and ``kinact`` (1/h).
+        constants: those constants by name.
+    """
+
+    mode: Literal["reversible", "covalent"]
+    constants: Mapping[str, Quantity]
+
+
+@dataclass(frozen=True)
+class Drug:
+    """A drug of the library.
+
+    Attributes:
+        name: its name in models, files and results.
+        kind: "antibody" or "tki".
+        molar_mass: g/mol.
+        synonyms: other names it is found by.
+        epitope: HER2 domain an antibody binds, "domain IV" or "domain II"; None for kinase inhibitors.
+        binding: ``kon`` (1/nM/h), ``KD`` (nM) and ``internalisation_ratio`` of an antibody; empty otherwise.
+        kinases: what an inhibitor does to "HER2" and "EGFR"; empty otherwise.
+        off_target: ``IC50`` (nM), ``kmax`` (1/h) and ``h`` of toxicity beside the HER2 family; may be empty.
+        reference: published constants the model does not use, for comparison, by name.
+    """
+
+    name: str
+    kind: Literal["antibody", "tki"]
+    molar_mass: Quantity
+    synonyms: tuple[str, ...] = ()
+    epitope: Literal["domain IV", "domain II"] | None = None
+    binding: Mapping[str, Quantity] = field(default_factory=dict)
+    kinases: Mapping[str, Kinase] = field(default_factory=dict)
+    off_target: Mapping[str, Quantity] = field(default_factory=dict)
+    reference: Mapping[str, Quantity] = field(default_factory=dict)
+
+    def quantities(self) -> dict[str, Quantity]:
+        """Every number by its key in the drug's file, ``kinase.HER2.Ki`` for instance."""
+        table = {"identity.molar_mass": self.molar_mass}
+        table |= {f"binding.{k}": v for k, v in self.binding.items()}
+        for kinase, held in self.kinases.items():
+            table |= {f"kinase.{kinase}.{k}": v for k, v in held.constants.items()}
+        table |= {f"off_target.{k}": v for k, v in self.off_target.items()}
+        return table | {f"reference.{k}": v for k, v in self.reference.items()}
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """A cell line of the library.
+
+    Attributes:
+        name: its name in models, files and results.
+        synonyms: other names it is found by (case, spaces and punctuation never matter).
+        tissue: tissue of origin.
+        status: receptor status ("HER2amp", "HR+", "TNBC", "normal" ...).
+        subtype: transcriptional subtype, where known.
+        quantities: the numbers to use, by name: ``HER2``, ``HER3``, ``EGFR`` (copies/cell), ``doubling_time`` (h),
+            ``HER2_negative_fraction`` (1). What nobody measured is missing, except the doubling time, which then
+            has the library's default and says so.
+        reported: every value found, by name: what `quantities` is a compromise of.
+    """
+
+    name: str
+    synonyms: tuple[str, ...]
+    tissue: str
+    status: str
+    subtype: str
+    quantities: Mapping[str, Quantity]
+    reported: Mapping[str, tuple[Quantity, ...]]
+
+    def __getitem__(self, name: str) -> Quantity:
+        """A quantity by name.
+
+        Raises:
+            InputError: if the library has no value for it.
+        """
+        if name not in self.quantities:
+            raise InputError(
+                Problem(
+                    f"the library has no {name} for the cell line {self.name}",
+                    f"Give it in your own cell-line file, or as a parameter. Known: {', '.join(self.quantities)}.",
+                    value=name,
+                )
+            )
+        return self.quantities[name]
+
+    @property
+    def HER2(self) -> Quantity:
+        """HER2 receptors, copies/cell."""
+        return self["HER2"]
+
+    @property
+    def HER3(self) -> Quantity:
+        """HER3 receptors, copies/cell."""
+        return self["HER3"]
+
+    @property
+    def EGFR(self) -> Quantity:
+        """EGFR receptors, copies/cell."""
+        return self["EGFR"]
+
+    @property
+    def doubling_time(self) -> Quantity:
+        """Doubling time of the untreated line, h."""
+        return self["doubling_time"]

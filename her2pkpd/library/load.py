@@ -1,0 +1,221 @@
+"""Read the library: TOML in, checked and converted entries out.
+
+A user's own files extend the library or override parts of it. `path` is one TOML file, or a folder laid out like
+the library itself (``drugs/*.toml``, ``cell_lines.toml``, ``parameters.toml``). An entry with the name of a
+library entry is laid over it: what it gives replaces, what it leaves out stays.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from her2pkpd.errors import InputError, Problem, Problems
+from her2pkpd.library.entries import CellLine, Drug, Quantity
+from her2pkpd.library.quantity import read_quantity, read_source
+from her2pkpd.library.schema import read_cell_line, read_drug
+from her2pkpd.sources import Source
+
+_HERE = Path(__file__).parent
+
+
+def load_drug(name: str, path: str | Path | None = None) -> Drug:
+    """A drug by name or synonym; case, spaces and punctuation do not matter.
+
+    Args:
+        name: "trastuzumab", "Herceptin", "HKI-272" ...
+        path: the user's own file or folder, laid over the library.
+
+    Returns:
+        The `Drug`, numbers in canonical units.
+
+    Raises:
+        InputError: if no drug has that name (with the nearest), or a file breaks the schema.
+
+    Example:
+        >>> load_drug("herceptin").binding["KD"].canonical
+        0.314
+    """
+    drugs = _drugs(path) if path else _library_drugs()
+    return _find("drug", name, {d.name: (d, d.synonyms) for d in drugs})
+
+
+def load_cell_line(name: str, path: str | Path | None = None) -> CellLine:
+    """A cell line by name or synonym; "skbr3" finds "SK-BR-3".
+
+    Args:
+        name: the name.
+        path: the user's own file or folder, laid over the library.
+
+    Returns:
+        The `CellLine`, numbers in canonical units.
+
+    Raises:
+        InputError: if no cell line has that name (with the nearest), or a file breaks the schema.
+
+    Example:
+        >>> load_cell_line("skbr3").HER2.canonical
+        1200000.0
+    """
+    lines = _cell_lines(path) if path else _library_cell_lines()
+    return _find("cell line", name, {x.name: (x, x.synonyms) for x in lines})
+
+
+def load_parameters(path: str | Path | None = None) -> dict[str, Quantity]:
+    """Parameters of the mechanisms, those that belong to no single drug or cell line, by name.
+
+    Args:
+        path: the user's own file or folder, laid over the library.
+
+    Raises:
+        InputError: if a file breaks the schema.
+    """
+    return dict(_parameters(path) if path else _library_parameters())
+
+
+def drug_names(path: str | Path | None = None) -> list[str]:
+    """Names of all drugs, in alphabetical order."""
+    return sorted(d.name for d in (_drugs(path) if path else _library_drugs()))
+
+
+def cell_line_names(path: str | Path | None = None) -> list[str]:
+    """Names of all cell lines, in alphabetical order."""
+    lines = _cell_lines(path) if path else _library_cell_lines()
+    return sorted((x.name for x in lines), key=str.casefold)
+
+
+def plain(name: str) -> str:
+    """A name without case, spaces and punctuation, by which entries are found."""
+    return re.sub(r"[^0-9a-z]", "", name.casefold())
+
+
+def _find(kind: str, name: str, entries: Mapping[str, tuple[Any, tuple[str, ...]]]) -> Any:
+    names = {plain(word): entry for key, (entry, synonyms) in entries.items() for word in (*synonyms, key)}
+    if plain(name) in names:
+        return names[plain(name)]
+    near = difflib.get_close_matches(plain(name), names, n=3, cutoff=0.5)
+    guesses = ", ".join(dict.fromkeys(names[n].name for n in near))
+    hint = f"Did you mean {guesses}?" if guesses else f"The library has: {', '.join(entries)}."
+    raise InputError(Problem(f"unknown {kind}", f"{hint} Your own can be added in a TOML file.", value=name))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dictionary.
+
+    Raises:
+        InputError: if it cannot be read, is not UTF-8 or is not TOML.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        return tomllib.loads(text)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(Problem(f"the file cannot be read ({reason})", "Check its name.", file=str(path))) from None
+    except UnicodeDecodeError:
+        raise InputError(Problem("the file must be UTF-8 text", "Save it as UTF-8.", file=str(path))) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(Problem(f"the file is not valid TOML: {error}", "Correct it there.", file=str(path))) from None
+
+
+def _tables(path: str | Path | None, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """File label and contents of the library's files of one kind, then of the user's."""
+    pattern = {"drug": "drugs/*.toml", "cell lines": "cell_lines.toml", "parameters": "parameters.toml"}[kind]
+    files = sorted(_HERE.glob(pattern))
+    if path is not None:
+        files += sorted(Path(path).glob(pattern)) if Path(path).is_dir() else [Path(path)]
+    for file in files:
+        table = read_toml(file)
+        if file.match(pattern) or _kind(table) == kind:
+            yield f"library/{file.name}" if _HERE in file.parents else str(file), table
+
+
+def _kind(table: Mapping[str, Any]) -> str:
+    """What a file given by itself holds."""
+    if "identity" in table:
+        return "drug"
+    return "parameters" if any("value" in x for x in table.values() if isinstance(x, Mapping)) else "cell lines"
+
+
+def _overlay(base: Any, top: Any) -> Any:
+    """`top` over `base`, table by table.
+
+    A quantity is replaced whole, so that no source outlives its number, and so are the constants of a kinase
+    whose mode is given.
+    """
+    if not isinstance(base, Mapping) or not isinstance(top, Mapping) or "value" in top or "mode" in top:
+        return top
+    return {**base, **{k: _overlay(base.get(k), v) for k, v in top.items()}}
+
+
+def _laid_over(tables: Iterable[tuple[str, str, Any]]) -> dict[str, tuple[str, str, Any]]:
+    """Entries by plain name, later ones over earlier ones, each with its file."""
+    merged: dict[str, tuple[str, str, Any]] = {}
+    for name, file, table in tables:
+        earlier = merged.get(plain(name))
+        merged[plain(name)] = (earlier[0], file, _overlay(earlier[2], table)) if earlier else (name, file, table)
+    return merged
+
+
+def _drugs(path: str | Path | None) -> tuple[Drug, ...]:
+    problems, tables = Problems(), []
+    for file, table in _tables(path, "drug"):
+        identity = table.get("identity")
+        tables.append((str(identity.get("name", "")) if isinstance(identity, Mapping) else "", file, table))
+    drugs = []
+    for _, file, table in _laid_over(tables).values():
+        problems.file = file
+        drugs.append(read_drug(table, problems))
+    problems.raise_any()
+    return tuple(drugs)
+
+
+def _cell_lines(path: str | Path | None) -> tuple[CellLine, ...]:
+    problems, sources, default, tables = Problems(), {}, {}, []
+    for file, table in _tables(path, "cell lines"):
+        problems.file = file
+        sources |= _sources(table.pop("sources", {}), problems)
+        default = _overlay(default, table.pop("default", {}))
+        tables += [(name, file, entry) for name, entry in table.items()]
+    lines = []
+    for name, file, table in _laid_over(tables).values():
+        problems.file = file
+        if isinstance(table, Mapping):
+            lines.append(read_cell_line(name, table, default, sources, problems))
+        else:
+            problems.add("a cell line must be a table", f'Write ["{name}"].', column=name, value=table)
+    problems.raise_any()
+    return tuple(lines)
+
+
+def _sources(table: Mapping[str, Any], problems: Problems) -> dict[str, Source]:
+    read = {name: read_source(entry, f"sources.{name}", problems) for name, entry in table.items()}
+    return {name: source for name, source in read.items() if source}
+
+
+def _parameters(path: str | Path | None) -> Mapping[str, Quantity]:
+    problems = Problems()
+    found: dict[str, Quantity | None] = {}
+    for file, table in _tables(path, "parameters"):
+        problems.file = file
+        found |= {name: read_quantity(entry, name, problems) for name, entry in table.items()}
+    problems.raise_any()
+    return {name: quantity for name, quantity in found.items() if quantity}
+
+
+# Only the library itself is remembered: a user's file may change between two calls.
+@cache
+def _library_drugs() -> tuple[Drug, ...]:
+    return _drugs(None)
+
+
+@cache
+def _library_cell_lines() -> tuple[CellLine, ...]:
+    return _cell_lines(None)
+
+
+@cache
+def _library_parameters() -> Mapping[str, Quantity]:
+    return _parameters(None)

@@ -1,0 +1,162 @@
+"""What a drug and a cell line of a library file must look like."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from her2pkpd.errors import Problems
+from her2pkpd.library.entries import CellLine, Drug, Kinase, Quantity
+from her2pkpd.library.quantity import Table, check_keys, read_quantity
+from her2pkpd.sources import Source
+
+_BINDING = {"kon": "1/nM/h", "KD": "nM", "internalisation_ratio": "1"}
+_KINASE = {"reversible": {"Ki": "nM", "koff": "1/h"}, "covalent": {"KI": "nM", "kinact": "1/h"}}
+_OFF_TARGET = {"IC50": "nM", "kmax": "1/h", "h": "1"}
+_CELL_QUANTITIES = {
+    "HER2": "copies/cell",
+    "HER3": "copies/cell",
+    "EGFR": "copies/cell",
+    "doubling_time": "h",
+    "HER2_negative_fraction": "1",
+}
+_CELL_TEXT = ("tissue", "status", "subtype")
+
+
+def _section(table: Table, name: str, problems: Problems) -> Table:
+    section = table.get(name, {})
+    if isinstance(section, Mapping):
+        return section
+    problems.add("must be a table", f"Write [{name}].", column=name, value=section)
+    return {}
+
+
+def _named(section: Table, units: Mapping[str, str], key: str, problems: Problems) -> dict[str, Quantity]:
+    found = {}
+    for name, unit in units.items():
+        if name not in section:
+            problems.add("is missing", f"Give it in {unit}, with its source.", column=f"{key}.{name}")
+            continue
+        quantity = read_quantity(section[name], f"{key}.{name}", problems, unit=unit)
+        if quantity:
+            found[name] = quantity
+    return found
+
+
+def _words(table: Table, name: str, key: str, problems: Problems) -> tuple[str, ...]:
+    words = table.get(name, [])
+    if isinstance(words, list) and all(isinstance(w, str) for w in words):
+        return tuple(words)
+    problems.add("must be a list of names", f'Write {name} = ["...", "..."].', column=key, value=words)
+    return ()
+
+
+def _choice(table: Table, name: str, choices: Sequence[str], key: str, problems: Problems) -> Any:
+    value = table.get(name)
+    if value not in choices:
+        words = " or ".join(f'"{c}"' for c in choices)
+        problems.add(f"must be {words}", f"Set {name} accordingly.", column=f"{key}.{name}", value=value)
+    return value
+
+
+def read_drug(table: Table, problems: Problems) -> Drug | None:
+    """A drug from its TOML table, or None after recording problems."""
+    before = len(problems.found)
+    check_keys(table, ["identity", "binding", "kinase", "off_target", "reference"], "", problems)
+    identity = _section(table, "identity", problems)
+    check_keys(identity, ["name", "kind", "synonyms", "molar_mass"], "identity", problems)
+    name = identity.get("name")
+    if not isinstance(name, str) or not name.strip():
+        problems.add("a drug must have a name", 'Write name = "...".', column="identity.name", value=name)
+    kind = _choice(identity, "kind", ("antibody", "tki"), "identity", problems)
+    synonyms = _words(identity, "synonyms", "identity.synonyms", problems)
+    molar_mass = _named(identity, {"molar_mass": "g/mol"}, "identity", problems)
+    reference = _reference(_section(table, "reference", problems), problems)
+    binding: dict[str, Quantity] = {}
+    kinases: dict[str, Kinase] = {}
+    off_target: dict[str, Quantity] = {}
+    epitope = None
+    if kind == "antibody":
+        section = _section(table, "binding", problems)
+        check_keys(section, ["epitope", *_BINDING], "binding", problems)
+        epitope = _choice(section, "epitope", ("domain IV", "domain II"), "binding", problems)
+        binding = _named(section, _BINDING, "binding", problems)
+    elif kind == "tki":
+        kinases = _kinases(_section(table, "kinase", problems), problems)
+        if "off_target" in table:
+            section = _section(table, "off_target", problems)
+            check_keys(section, list(_OFF_TARGET), "off_target", problems)
+            off_target = _named(section, _OFF_TARGET, "off_target", problems)
+    if len(problems.found) > before:
+        return None
+    return Drug(str(name), kind, molar_mass["molar_mass"], synonyms, epitope, binding, kinases, off_target, reference)
+
+
+def _kinases(section: Table, problems: Problems) -> dict[str, Kinase]:
+    check_keys(section, ["HER2", "EGFR"], "kinase", problems)
+    if not section:
+        problems.add("a kinase inhibitor must inhibit a kinase", "Add [kinase.HER2].", column="kinase")
+    found = {}
+    for name in section:
+        key, table = f"kinase.{name}", _section(section, name, problems)
+        mode = _choice(table, "mode", tuple(_KINASE), key, problems)
+        if mode in _KINASE:
+            check_keys(table, ["mode", *_KINASE[mode]], key, problems)
+            found[name] = Kinase(mode, _named(table, _KINASE[mode], key, problems))
+    return found
+
+
+def _reference(section: Table, problems: Problems) -> dict[str, Quantity]:
+    read = {name: read_quantity(table, f"reference.{name}", problems) for name, table in section.items()}
+    return {name: quantity for name, quantity in read.items() if quantity}
+
+
+def read_cell_line(
+    name: str, table: Table, default: Table, sources: Mapping[str, Source], problems: Problems
+) -> CellLine | None:
+    """A cell line from its TOML table, or None after recording problems.
+
+    Args:
+        name: its name.
+        table: its table.
+        default: quantities to take where it has none.
+        sources: the file's ``[sources]``.
+        problems: collects what is wrong.
+    """
+    before = len(problems.found)
+    check_keys(table, ["synonyms", *_CELL_TEXT, "reported", *_CELL_QUANTITIES], name, problems)
+    text = {}
+    for key in _CELL_TEXT:
+        text[key] = table.get(key, "")
+        if not isinstance(text[key], str):
+            problems.add("must be text", f'Write {key} = "...".', column=f"{name}.{key}", value=text[key])
+    synonyms = _words(table, "synonyms", f"{name}.synonyms", problems)
+    chosen: dict[str, Quantity] = {}
+    for key, unit in _CELL_QUANTITIES.items():
+        given = table.get(key, default.get(key))
+        quantity = read_quantity(given, f"{name}.{key}", problems, unit=unit, sources=sources) if given else None
+        if quantity:
+            chosen[key] = quantity
+    reported = _reported(table.get("reported", []), name, sources, problems)
+    if len(problems.found) > before:
+        return None
+    return CellLine(name, synonyms, text["tissue"], text["status"], text["subtype"], chosen, reported)
+
+
+def _reported(
+    rows: Any, name: str, sources: Mapping[str, Source], problems: Problems
+) -> dict[str, tuple[Quantity, ...]]:
+    if not isinstance(rows, list) or not all(isinstance(r, Mapping) for r in rows):
+        problems.add(
+            "must be a list of quantities", "Write reported = [{ quantity = ... }].", column=f"{name}.reported"
+        )
+        return {}
+    found: dict[str, tuple[Quantity, ...]] = {}
+    for number, row in enumerate(rows, start=1):
+        key = f"{name}.reported[{number}]"
+        what = _choice(row, "quantity", tuple(_CELL_QUANTITIES), key, problems)
+        if what not in _CELL_QUANTITIES:
+            continue
+        rest = {k: v for k, v in row.items() if k != "quantity"}
+        quantity = read_quantity(rest, key, problems, unit=_CELL_QUANTITIES[what], sources=sources)
+        if quantity:
+            found[what] = (*found.get(what, ()), quantity)
+    return found
