@@ -7,7 +7,6 @@ library entry is laid over it: what it gives replaces, what it leaves out stays.
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from her2pkpd.errors import InputError, Problem, Problems
 from her2pkpd.library.entries import CellLine, Drug, Quantity
 from her2pkpd.library.quantity import read_quantity, read_source
 from her2pkpd.library.schema import read_cell_line, read_drug
+from her2pkpd.settings import read_settings
 from her2pkpd.sources import Source
 
 _HERE = Path(__file__).parent
@@ -102,24 +102,6 @@ def _find(kind: str, name: str, entries: Mapping[str, tuple[Any, tuple[str, ...]
     raise InputError(Problem(f"unknown {kind}", f"{hint} Your own can be added in a TOML file.", value=name))
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a dictionary.
-
-    Raises:
-        InputError: if it cannot be read, is not UTF-8 or is not TOML.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        return tomllib.loads(text)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(Problem(f"the file cannot be read ({reason})", "Check its name.", file=str(path))) from None
-    except UnicodeDecodeError:
-        raise InputError(Problem("the file must be UTF-8 text", "Save it as UTF-8.", file=str(path))) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(Problem(f"the file is not valid TOML: {error}", "Correct it there.", file=str(path))) from None
-
-
 def _tables(path: str | Path | None, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """File label and contents of the library's files of one kind, then of the user's."""
     pattern = {"drug": "drugs/*.toml", "cell lines": "cell_lines.toml", "parameters": "parameters.toml"}[kind]
@@ -127,7 +109,7 @@ def _tables(path: str | Path | None, kind: str) -> Iterator[tuple[str, dict[str,
     if path is not None:
         files += sorted(Path(path).glob(pattern)) if Path(path).is_dir() else [Path(path)]
     for file in files:
-        table = read_toml(file)
+        table = read_settings(file).table
         if file.match(pattern) or _kind(table) == kind:
             yield f"library/{file.name}" if _HERE in file.parents else str(file), table
 
@@ -174,6 +156,7 @@ def _drugs(path: str | Path | None) -> tuple[Drug, ...]:
 
 def _cell_lines(path: str | Path | None) -> tuple[CellLine, ...]:
     problems, sources, default, tables = Problems(), {}, {}, []
+    own = {k.removeprefix("cell."): q.canonical_unit for k, q in load_parameters(path).items() if k.startswith("cell.")}
     for file, table in _tables(path, "cell lines"):
         problems.file = file
         sources |= _sources(table.pop("sources", {}), problems)
@@ -183,7 +166,7 @@ def _cell_lines(path: str | Path | None) -> tuple[CellLine, ...]:
     for name, file, table in _laid_over(tables).values():
         problems.file = file
         if isinstance(table, Mapping):
-            lines.append(read_cell_line(name, table, default, sources, problems))
+            lines.append(read_cell_line(name, table, problems, default=default, sources=sources, own=own))
         else:
             problems.add("a cell line must be a table", f'Write ["{name}"].', column=name, value=table)
     problems.raise_any()

@@ -1,12 +1,12 @@
 """Reading one quantity of a library file: value, unit, spread and source, checked together."""
 
-import difflib
 import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from her2pkpd.errors import InputError, Problems
 from her2pkpd.library.entries import Quantity, Spread
+from her2pkpd.settings import nearest
 from her2pkpd.sources import CERTAINTIES, Source
 from her2pkpd.units import convert
 
@@ -157,6 +157,4 @@ def check_keys(table: Table, known: Collection[str], key: str, problems: Problem
     """Record every key that is not in `known`, with the nearest that is."""
     for name in table:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            remedy = f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(sorted(known))}."
-            problems.add("unknown key", remedy, column=f"{key}.{name}" if key else name)
+            problems.add("is not a known key", nearest(name, known), column=f"{key}.{name}" if key else name)

@@ -110,19 +110,27 @@ def _reference(section: Table, problems: Problems) -> dict[str, Quantity]:
 
 
 def read_cell_line(
-    name: str, table: Table, default: Table, sources: Mapping[str, Source], problems: Problems
+    name: str,
+    table: Table,
+    problems: Problems,
+    *,
+    default: Table,
+    sources: Mapping[str, Source],
+    own: Mapping[str, str],
 ) -> CellLine | None:
     """A cell line from its TOML table, or None after recording problems.
 
     Args:
         name: its name.
         table: its table.
+        problems: collects what is wrong.
         default: quantities to take where it has none.
         sources: the file's ``[sources]``.
-        problems: collects what is wrong.
+        own: mechanism parameters a line may have a value of its own for, with their canonical units.
     """
+    units = {**own, **_CELL_QUANTITIES}
     before = len(problems.found)
-    check_keys(table, ["synonyms", *_CELL_TEXT, "reported", *_CELL_QUANTITIES], name, problems)
+    check_keys(table, ["synonyms", *_CELL_TEXT, "reported", *units], name, problems)
     text = {}
     for key in _CELL_TEXT:
         text[key] = table.get(key, "")
@@ -130,7 +138,7 @@ def read_cell_line(
             problems.add("must be text", f'Write {key} = "...".', column=f"{name}.{key}", value=text[key])
     synonyms = _words(table, "synonyms", f"{name}.synonyms", problems)
     chosen: dict[str, Quantity] = {}
-    for key, unit in _CELL_QUANTITIES.items():
+    for key, unit in units.items():
         given = table.get(key, default.get(key))
         quantity = read_quantity(given, f"{name}.{key}", problems, unit=unit, sources=sources) if given else None
         if quantity:
