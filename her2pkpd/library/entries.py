@@ -8,6 +8,14 @@ from her2pkpd.errors import InputError, Problem
 from her2pkpd.sources import Source
 
 
+def number_text(value: float) -> str:
+    """A number as one would write it: 0.36, 16000, 1.2e6."""
+    plain, power = f"{value:.10g}", f"{value:.6e}"
+    mantissa, exponent = power.split("e")
+    short = f"{float(mantissa):.7g}e{int(exponent)}"
+    return short if "e" in plain or (len(short) < len(plain) and not 1e-3 <= value < 1e5) else plain
+
+
 @dataclass(frozen=True)
 class Spread:
     """How far a number may be off.
@@ -53,7 +61,7 @@ class Quantity:
 
     def __str__(self) -> str:
         unit = "" if self.unit == "1" else f" {self.unit}"
-        return f"{self.value:.10g}{unit}" + (f" ({self.spread})" if self.spread else "")
+        return number_text(self.value) + unit + (f" ({self.spread})" if self.spread else "")
 
 
 @dataclass(frozen=True)

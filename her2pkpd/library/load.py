@@ -15,7 +15,7 @@ from typing import Any
 from her2pkpd.errors import InputError, Problem, Problems
 from her2pkpd.library.entries import CellLine, Drug, Quantity
 from her2pkpd.library.quantity import read_quantity, read_source
-from her2pkpd.library.schema import read_cell_line, read_drug
+from her2pkpd.library.schema import read_cell_line, read_drug, section
 from her2pkpd.settings import read_settings
 from her2pkpd.sources import Source
 
@@ -147,8 +147,10 @@ def _drugs(path: str | Path | None) -> tuple[Drug, ...]:
         identity = table.get("identity")
         tables.append((str(identity.get("name", "")) if isinstance(identity, Mapping) else "", file, table))
     drugs = []
-    for _, file, table in _laid_over(tables).values():
+    for name, file, table in _laid_over(tables).values():
         problems.file = file
+        if isinstance(table["identity"], Mapping):
+            table = {**table, "identity": {**table["identity"], "name": name}}  # noqa: PLW2901 - the library's spelling
         drugs.append(read_drug(table, problems))
     problems.raise_any()
     return tuple(drugs)
@@ -159,9 +161,9 @@ def _cell_lines(path: str | Path | None) -> tuple[CellLine, ...]:
     own = {k.removeprefix("cell."): q.canonical_unit for k, q in load_parameters(path).items() if k.startswith("cell.")}
     for file, table in _tables(path, "cell lines"):
         problems.file = file
-        sources |= _sources(table.pop("sources", {}), problems)
-        default = _overlay(default, table.pop("default", {}))
-        tables += [(name, file, entry) for name, entry in table.items()]
+        sources |= _sources(section(table, "sources", problems), problems)
+        default = _overlay(default, section(table, "default", problems))
+        tables += [(name, file, entry) for name, entry in table.items() if name not in ("sources", "default")]
     lines = []
     for name, file, table in _laid_over(tables).values():
         problems.file = file
@@ -174,7 +176,7 @@ def _cell_lines(path: str | Path | None) -> tuple[CellLine, ...]:
 
 
 def _sources(table: Mapping[str, Any], problems: Problems) -> dict[str, Source]:
-    read = {name: read_source(entry, f"sources.{name}", problems) for name, entry in table.items()}
+    read = {name: read_source(section(table, name, problems), f"sources.{name}", problems) for name in table}
     return {name: source for name, source in read.items() if source}
 
 

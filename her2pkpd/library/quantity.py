@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from her2pkpd.errors import InputError, Problems
-from her2pkpd.library.entries import Quantity, Spread
+from her2pkpd.library.entries import Quantity, Spread, number_text
 from her2pkpd.settings import nearest
 from her2pkpd.sources import CERTAINTIES, Source
 from her2pkpd.units import convert
@@ -150,7 +150,7 @@ def _spread_text(kind: str, given: Any) -> str:
     if kind == "fold":
         return f"within {given:g}-fold"
     words = {"range": "range", "interval": "95 % interval"}
-    return f"{words[kind]} {given[0]:g} to {given[1]:g}"
+    return f"{words[kind]} {number_text(given[0])} to {number_text(given[1])}"
 
 
 def check_keys(table: Table, known: Collection[str], key: str, problems: Problems) -> None:

@@ -21,21 +21,22 @@ _CELL_QUANTITIES = {
 _CELL_TEXT = ("tissue", "status", "subtype")
 
 
-def _section(table: Table, name: str, problems: Problems) -> Table:
-    section = table.get(name, {})
-    if isinstance(section, Mapping):
-        return section
-    problems.add("must be a table", f"Write [{name}].", column=name, value=section)
+def section(table: Table, name: str, problems: Problems) -> Table:
+    """A table inside a table; empty when it is absent, or after recording that it is something else."""
+    inner = table.get(name, {})
+    if isinstance(inner, Mapping):
+        return inner
+    problems.add("must be a table", f"Write [{name}].", column=name, value=inner)
     return {}
 
 
-def _named(section: Table, units: Mapping[str, str], key: str, problems: Problems) -> dict[str, Quantity]:
+def _named(table: Table, units: Mapping[str, str], key: str, problems: Problems) -> dict[str, Quantity]:
     found = {}
     for name, unit in units.items():
-        if name not in section:
+        if name not in table:
             problems.add("is missing", f"Give it in {unit}, with its source.", column=f"{key}.{name}")
             continue
-        quantity = read_quantity(section[name], f"{key}.{name}", problems, unit=unit)
+        quantity = read_quantity(table[name], f"{key}.{name}", problems, unit=unit)
         if quantity:
             found[name] = quantity
     return found
@@ -61,7 +62,7 @@ def read_drug(table: Table, problems: Problems) -> Drug | None:
     """A drug from its TOML table, or None after recording problems."""
     before = len(problems.found)
     check_keys(table, ["identity", "binding", "kinase", "off_target", "reference"], "", problems)
-    identity = _section(table, "identity", problems)
+    identity = section(table, "identity", problems)
     check_keys(identity, ["name", "kind", "synonyms", "molar_mass"], "identity", problems)
     name = identity.get("name")
     if not isinstance(name, str) or not name.strip():
@@ -69,34 +70,34 @@ def read_drug(table: Table, problems: Problems) -> Drug | None:
     kind = _choice(identity, "kind", ("antibody", "tki"), "identity", problems)
     synonyms = _words(identity, "synonyms", "identity.synonyms", problems)
     molar_mass = _named(identity, {"molar_mass": "g/mol"}, "identity", problems)
-    reference = _reference(_section(table, "reference", problems), problems)
+    reference = _reference(section(table, "reference", problems), problems)
     binding: dict[str, Quantity] = {}
     kinases: dict[str, Kinase] = {}
     off_target: dict[str, Quantity] = {}
     epitope = None
     if kind == "antibody":
-        section = _section(table, "binding", problems)
-        check_keys(section, ["epitope", *_BINDING], "binding", problems)
-        epitope = _choice(section, "epitope", ("domain IV", "domain II"), "binding", problems)
-        binding = _named(section, _BINDING, "binding", problems)
+        given = section(table, "binding", problems)
+        check_keys(given, ["epitope", *_BINDING], "binding", problems)
+        epitope = _choice(given, "epitope", ("domain IV", "domain II"), "binding", problems)
+        binding = _named(given, _BINDING, "binding", problems)
     elif kind == "tki":
-        kinases = _kinases(_section(table, "kinase", problems), problems)
+        kinases = _kinases(section(table, "kinase", problems), problems)
         if "off_target" in table:
-            section = _section(table, "off_target", problems)
-            check_keys(section, list(_OFF_TARGET), "off_target", problems)
-            off_target = _named(section, _OFF_TARGET, "off_target", problems)
+            given = section(table, "off_target", problems)
+            check_keys(given, list(_OFF_TARGET), "off_target", problems)
+            off_target = _named(given, _OFF_TARGET, "off_target", problems)
     if len(problems.found) > before:
         return None
     return Drug(str(name), kind, molar_mass["molar_mass"], synonyms, epitope, binding, kinases, off_target, reference)
 
 
-def _kinases(section: Table, problems: Problems) -> dict[str, Kinase]:
-    check_keys(section, ["HER2", "EGFR"], "kinase", problems)
-    if not section:
+def _kinases(kinases: Table, problems: Problems) -> dict[str, Kinase]:
+    check_keys(kinases, ["HER2", "EGFR"], "kinase", problems)
+    if not kinases:
         problems.add("a kinase inhibitor must inhibit a kinase", "Add [kinase.HER2].", column="kinase")
     found = {}
-    for name in section:
-        key, table = f"kinase.{name}", _section(section, name, problems)
+    for name in kinases:
+        key, table = f"kinase.{name}", section(kinases, name, problems)
         mode = _choice(table, "mode", tuple(_KINASE), key, problems)
         if mode in _KINASE:
             check_keys(table, ["mode", *_KINASE[mode]], key, problems)
@@ -104,8 +105,8 @@ def _kinases(section: Table, problems: Problems) -> dict[str, Kinase]:
     return found
 
 
-def _reference(section: Table, problems: Problems) -> dict[str, Quantity]:
-    read = {name: read_quantity(table, f"reference.{name}", problems) for name, table in section.items()}
+def _reference(table: Table, problems: Problems) -> dict[str, Quantity]:
+    read = {name: read_quantity(entry, f"reference.{name}", problems) for name, entry in table.items()}
     return {name: quantity for name, quantity in read.items() if quantity}
 
 

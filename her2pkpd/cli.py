@@ -1,0 +1,272 @@
+"""The command line: thin, every subcommand one function of the package.
+
+Exit codes: 0 done; 2 bad input (one message, nothing written); 3 a computation failed (what finished is kept and
+marked).
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from her2pkpd import __version__
+from her2pkpd.errors import EXIT_OK, Her2Error
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from her2pkpd.library import CellLine, Drug, Quantity
+
+_Add = Callable[..., argparse.ArgumentParser]
+_INTERRUPTED = 130
+_EXAMPLES = """
+examples:
+  her2pkpd drugs lapatinib
+  her2pkpd simulate scenario.toml --out out.csv
+  her2pkpd fit fits/her2-inhibitors/fit.toml --out out/her2-inhibitors
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after ``her2pkpd``; None takes the process's own.
+
+    Returns:
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except Her2Error as error:
+        sys.stderr.write(f"her2pkpd {options.command}: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write(f"her2pkpd {options.command}: interrupted\n")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`head`, a pager) left; Python would complain again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="her2pkpd",
+        description="Pharmacokinetics and pharmacodynamics of HER2-targeted therapy.",
+        epilog=_EXAMPLES,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=28),
+    )
+    parser.add_argument("--version", action="version", version=f"her2pkpd {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_fit(commands.add_parser)
+    _add_simulate(commands.add_parser)
+    _add_gr(commands.add_parser)
+    _add_library(commands.add_parser, "drugs", "drug", "trastuzumab", _drugs)
+    _add_library(commands.add_parser, "cell-lines", "cell line", "SK-BR-3", _cell_lines)
+    return parser
+
+
+def _command(
+    add: _Add,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    summary: str,
+    text: str,
+) -> argparse.ArgumentParser:
+    width = min(shutil.get_terminal_size().columns, 100) - 2
+    paragraphs = [textwrap.fill(p, width) for p in textwrap.dedent(text).strip().split("\n\n")]
+    parser = add(
+        name,
+        help=summary,
+        description="\n\n".join(paragraphs),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser, metavar: str, what: str) -> None:
+    parser.add_argument("--out", required=True, metavar=metavar, help=what)
+    parser.add_argument("--force", action="store_true", help="write even over something else's results")
+
+
+def _add_fit(add: _Add) -> None:
+    parser = _command(
+        add,
+        "fit",
+        _fit,
+        "estimate mechanism parameters from measured wells",
+        """
+        Estimate the parameters a fit.toml asks for from the plates it names, starting from many points, and say
+        for each whether the data determine it.
+
+        DIR receives parameters.csv (estimate, interval, verdict), predictions.csv, fit.json, run.json, a figure
+        per curve under figures/ and report.html, one file to read in a browser.
+
+        The same fit may be repeated into the same folder; a folder with anything else in it is left alone.
+        """,
+    )
+    parser.add_argument("settings", metavar="FIT.toml", help="data, model, parameters to estimate, noise and method")
+    _add_output(parser, "DIR", "folder for the results")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_simulate(add: _Add) -> None:
+    parser = _command(
+        add,
+        "simulate",
+        _simulate,
+        "compute what a scenario leads to",
+        """
+        Simulate the wells a scenario.toml describes: cell lines, drugs and when they come and go, and what to
+        report when.
+
+        OUT.csv has one row per time and variable: time, time_unit, variable, value, unit, id, status. A well whose
+        computation failed has empty values and says why in status.
+        """,
+    )
+    parser.add_argument("scenario", metavar="SCENARIO.toml", help="system, doses, parameters and output")
+    _add_output(parser, "OUT.csv", "table to write")
+
+
+def _add_gr(add: _Add) -> None:
+    parser = _command(
+        add,
+        "gr",
+        _gr,
+        "growth-rate inhibition values and metrics of a plate",
+        """
+        Normalised growth-rate inhibition (GR) of every treated well, and the metrics of every curve.
+
+        DIR receives gr_values.csv (the plate with a GR column) and gr_metrics.csv (GR50, GRmax, GEC50, GRinf,
+        Hill coefficient, area over the curve, and the F-test against a flat line). The plate needs untreated
+        wells, and cell counts at time zero or a doubling time.
+        """,
+    )
+    parser.add_argument("plate", metavar="PLATE.csv", help="one row a well")
+    _add_output(parser, "DIR", "folder for the results")
+
+
+def _add_library(
+    add: _Add,
+    command: str,
+    kind: str,
+    example: str,
+    run: Callable[[argparse.Namespace], None],
+) -> None:
+    parser = _command(
+        add,
+        command,
+        run,
+        f"the {kind}s of the library, with units and sources",
+        f"""
+        Without a name: every {kind} the library knows. With one ({example}, say): each of its numbers with unit,
+        spread, source and how sure we are of it. Case, spaces and dashes in names do not matter.
+
+        Certainty is one of: published; secondary (read in a transcription); memory; derived (arithmetic on
+        published numbers); calibrated (chosen so that the model meets a published behaviour); assumed.
+        """,
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"one {kind}")
+    parser.add_argument("--library", metavar="PATH", help="your own TOML file or folder, laid over the library")
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from her2pkpd.fit.run import fit_file
+
+    fit_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from her2pkpd.simulate import simulate_file
+
+    simulate_file(options.scenario, options.out, force=options.force)
+
+
+def _gr(options: argparse.Namespace) -> None:
+    from her2pkpd.data.gr import gr_file
+
+    gr_file(options.plate, options.out, force=options.force)
+
+
+def _drugs(options: argparse.Namespace) -> None:
+    from her2pkpd.library import drug_names, load_drug
+
+    if options.name is None:
+        drugs = [load_drug(name, options.library) for name in drug_names(options.library)]
+        rows = [(d.name, d.kind, _target(d), ", ".join(d.synonyms)) for d in drugs]
+        _print(_table(["drug", "kind", "target", "also known as"], rows))
+        return
+    drug = load_drug(options.name, options.library)
+    also = f", also known as {', '.join(drug.synonyms)}" if drug.synonyms else ""
+    _print(f"{drug.name}: {drug.kind}, {_target(drug)}{also}", _quantities(drug.quantities().items()))
+
+
+def _target(drug: "Drug") -> str:
+    if drug.epitope:
+        return f"HER2 {drug.epitope}"
+    return ", ".join(f"{kinase} kinase ({held.mode})" for kinase, held in drug.kinases.items())
+
+
+def _cell_lines(options: argparse.Namespace) -> None:
+    from her2pkpd.library import cell_line_names, load_cell_line
+
+    if options.name is None:
+        lines = [load_cell_line(name, options.library) for name in cell_line_names(options.library)]
+        columns = ("HER2", "HER3", "EGFR", "doubling_time")
+        rows = [(x.name, x.status, *(_brief(x.quantities.get(c)) for c in columns)) for x in lines]
+        _print(_table(["cell line", "status", "HER2/cell", "HER3/cell", "EGFR/cell", "doubling time, h"], rows))
+        return
+    line = load_cell_line(options.name, options.library)
+    _print(_describe(line), _quantities(line.quantities.items()))
+    found = [(name, quantity) for name, quantities in line.reported.items() for quantity in quantities]
+    if found:
+        _print("Other values found:", _quantities(found))
+
+
+def _describe(line: "CellLine") -> str:
+    words = [w for w in (line.tissue, line.status, line.subtype) if w]
+    also = [f"also known as {', '.join(line.synonyms)}"] if line.synonyms else []
+    return f"{line.name}: {', '.join([*words, *also])}"
+
+
+def _brief(quantity: "Quantity | None") -> str:
+    return "" if quantity is None else f"{quantity.canonical:.3g}"
+
+
+def _quantities(items: "Iterable[tuple[str, Quantity]]") -> "RenderableType":
+    rows = []
+    for name, q in items:
+        source = f"{q.source.certainty}: {q.source.citation}"
+        rows.append((name, "\n".join(filter(None, (str(q), q.description, source)))))
+    return _table(["quantity", "value, meaning, source"], rows)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "RenderableType":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _print(*parts: "RenderableType") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    for part in parts:
+        console.print(part)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
