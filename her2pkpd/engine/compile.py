@@ -1,0 +1,81 @@
+"""From LLVM IR to a callable function."""
+
+import ctypes
+import threading
+from dataclasses import dataclass
+from functools import cache
+
+import llvmlite.binding as llvm
+
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Target:
+    """The processor code is made for.
+
+    Attributes:
+        cpu: LLVM's name of it.
+        features: LLVM's feature string.
+        width: lanes per vector that fit it best.
+        fma: whether it has fused multiply-add.
+    """
+
+    cpu: str
+    features: str
+    width: int
+    fma: bool
+
+
+@cache
+def host() -> Target:
+    """The processor this runs on."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    features = llvm.get_host_cpu_features()
+    flags = dict(features)
+    arm = llvm.get_process_triple().startswith(("aarch64", "arm64"))
+    width = 8 if flags.get("avx512f") else 4 if flags.get("avx2") else 4 if arm else 2
+    return Target(llvm.get_host_cpu_name(), features.flatten(), width, bool(flags.get("fma")) or arm)
+
+
+def _machine(target: Target) -> llvm.TargetMachine:
+    triple = llvm.Target.from_triple(llvm.get_process_triple())
+    return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=2, jit=True)
+
+
+def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    options.loop_unrolling = False
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+
+
+def object_code(text: str, target: Target) -> bytes:
+    """Compile a module to relocatable object code."""
+    with _LOCK:
+        module = llvm.parse_assembly(text)
+        module.verify()
+        machine = _machine(target)
+        _optimise(module, machine)
+        return machine.emit_object(module)
+
+
+class Loaded:
+    """Object code in memory, ready to be called.
+
+    Args:
+        code: object code with a function ``kernel(table, doubles, integers)``.
+        target: the processor it was made for.
+    """
+
+    def __init__(self, code: bytes, target: Target) -> None:
+        with _LOCK:
+            self._machine = _machine(target)
+            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self._machine)
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+            self._engine.finalize_object()
+            address = self._engine.get_function_address("kernel")
+        self.kernel = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(address)

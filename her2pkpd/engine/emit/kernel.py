@@ -1,0 +1,424 @@
+"""The kernel: the whole adaptive integration of many lanes as one LLVM function.
+
+`width` lanes advance together, each with its own time, step and segment. A lane that ends hands its place to
+the next waiting lane at once, so no lane waits for another; nothing a lane does depends on its neighbours,
+which is why results do not depend on order, block or thread, bit for bit.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from her2pkpd.engine.emit import lanes
+from her2pkpd.engine.emit.asm import function, hex_double
+from her2pkpd.engine.emit.lanes import MAX_STEPS, NOT_FINITE, STEP_TOO_SMALL, LaneAsm
+from her2pkpd.engine.emit.layout import Layout
+from her2pkpd.engine.emit.routine import RoutineWriter
+from her2pkpd.engine.emit.vector_math import rough_power, vector_function
+from her2pkpd.engine.methods import Method
+from her2pkpd.engine.program.routine import Routine
+
+SAFETY, GROW, SHRINK = 0.9, 8.0, 0.15
+"""Step size factors: safety, largest growth, largest shrinkage."""
+
+_RECIPROCAL = 0x7FDE623822FC16E6
+"""Start of the reciprocal by bits (accurate to 12 %, and to 1.5 % after one Newton step)."""
+
+
+def scratch_lengths(routines: Mapping[str, Routine], method: Method, n: int, n_parameters: int) -> dict[str, int]:
+    """Array lengths of a kernel's scratch memory, in scalars per lane."""
+
+    def length(name: str) -> int:
+        slots = [s for r in routines.values() for s in (*r.inputs, *r.outputs) if s.array == name]
+        return max((s.index + 1 for s in slots), default=1)
+
+    lengths = {"par": n_parameters, "cst": length("cst"), "y": n, "arg": n, "add": n, "infusion": n}
+    lengths |= {"lu": length("lu"), "u": method.stages * n, "f": n, "jf": n}
+    return lengths | {"dense": max(len(method.dense), 1) * n, "out": n}
+
+
+class KernelWriter:
+    """Writes the module of one model and method.
+
+    Args:
+        routines: from `StepProgram.finish`.
+        method: the Rosenbrock method.
+        n: number of species.
+        n_parameters: number of parameters.
+        width: lanes per vector.
+        fma: whether the target has fused multiply-add.
+    """
+
+    def __init__(
+        self, routines: Mapping[str, Routine], method: Method, n: int, n_parameters: int, width: int, fma: bool
+    ) -> None:
+        self.routines = routines
+        self.method = method
+        self.n, self.n_parameters = n, n_parameters
+        self.width, self.fma = width, fma
+        self.layout = Layout(scratch_lengths(routines, method, n, n_parameters))
+
+    def text(self) -> str:
+        """LLVM IR of the whole module."""
+        parts: list[str] = []
+        called: set[str] = set()
+        for routine in self.routines.values():
+            writer = RoutineWriter(routine, self.width, self.fma)
+            parts.append(writer.text("internal"))
+            called |= writer.called
+        parts += [vector_function(name, self.width, self.fma) for name in sorted(called)]
+        parts += self._lane_functions()
+        parts.append(self._main())
+        return _PREAMBLE + "\n".join(parts) + _declarations("\n".join(parts))
+
+    def _lane_functions(self) -> list[str]:
+        layout, n, width = self.layout, self.n, self.width
+        return [
+            lanes.next_save(layout, n, width),
+            lanes.save_here(layout, n, width),
+            lanes.finish(layout, n, width),
+            lanes.enter(layout, n, width),
+            lanes.next_lane(layout, n, self.n_parameters, width),
+        ]
+
+    # --- the main loop ----------------------------------------------------------------------------------------
+
+    def _main(self) -> str:
+        a = self.a = LaneAsm(self.layout, self.width, self.fma)
+        with a.unrolled(self.layout.size) as k:
+            a.store(a.const(1.0), "%d", k)
+        with a.unrolled(self.width) as w:
+            a.emit(f"call void @next_lane(ptr %table, ptr %d, ptr %i, i64 {w})")
+        self.rtol = a.splat(a.field("rtol", "double"))
+        self.tolerance = a.field("tolerance", "ptr")
+        self.max_steps = self._splat_int(a.field("max_steps"))
+        a.jump("round")
+        a.start_block("round")
+        active = self._active()
+        a.branch(a.any(active), "step", "exit")
+        a.start_block("step")
+        self._choose_first_steps()
+        self._attempt()
+        a.jump("round")
+        a.start_block("exit")
+        a.emit("ret void")
+        arguments = ["ptr noalias %table", "ptr noalias %d", "ptr noalias %i"]
+        return function("kernel", arguments, a, attributes="#0")
+
+    def _splat_int(self, value: str) -> str:
+        a = self.a
+        if self.width == 1:
+            return value
+        one = a.op(f"insertelement {a.I} poison, i64 {value}, i64 0")
+        return a.op(f"shufflevector {a.I} {one}, {a.I} poison, <{self.width} x i32> zeroinitializer")
+
+    def _active(self) -> str:
+        a = self.a
+        return a.op(f"icmp sge {a.I} {a.load_int_vector(a.int_at('lane'))}, {a.const_i(0)}")
+
+    def _get(self, name: str) -> str:
+        return self.a.load(self.a.array(name))
+
+    def _set(self, value: str, name: str) -> None:
+        self.a.store(value, self.a.array(name))
+
+    def _call(self, routine: str, **arrays: str) -> None:
+        names = self.routines[routine].arrays
+        self.a.emit(f"call void @{routine}({', '.join(f'ptr {arrays.get(x) or self.a.array(x)}' for x in names)})")
+
+    def _scale(self, k: str, size: str) -> str:
+        """Reciprocal of the error scale of state k, to 1.5 %."""
+        a = self.a
+        absolute = a.splat(a.load_as("double", self.tolerance, k))
+        scale = a.fma(self.rtol, size, absolute)
+        guess = a.from_bits(a.int("sub", a.const_i(_RECIPROCAL), a.bits(scale)))
+        return a.mul(guess, a.fnma(scale, guess, a.const(2.0)))
+
+    def _larger(self, x: str, y: str) -> str:
+        return self.a.select(self.a.compare("ogt", x, y), x, y)
+
+    # --- the first step of a segment ----------------------------------------------------------------------------
+
+    def _choose_first_steps(self) -> None:
+        a = self.a
+        flags = a.op(f"icmp ne {a.I} {a.load_int_vector(a.int_at('fresh'))}, {a.const_i(0)}")
+        with a.when(a.any(flags), unlikely=True):
+            self._call("start", add=a.array("infusion"))
+            slope = self._norm("f")
+            bend = self._norm("jf")
+            self._set(a.select(flags, self._first_step(slope, bend), self._get("h")), "h")
+            self._set(a.select(flags, a.const(1.0), self._get("last_error")), "last_error")
+            a.store_int_vector(a.const_i(0), a.int_at("fresh"))
+
+    def _norm(self, array: str) -> str:
+        """Largest scaled component of an array, per lane."""
+        a = self.a
+        self._set(a.const(0.0), "dg")
+        with a.unrolled(self.n) as k:
+            size = a.intrinsic("fabs", a.load(a.array("y"), k))
+            value = a.mul(a.intrinsic("fabs", a.load(a.array(array), k)), self._scale(k, size))
+            self._set(self._larger(value, self._get("dg")), "dg")
+        return self._get("dg")
+
+    def _first_step(self, slope: str, bend: str) -> str:
+        """A step over which the fastest visible mode errs by about the tolerance.
+
+        slope = |f| and bend = |J f| in units of the tolerance: the mode has time constant T = slope / bend and
+        amplitude slope * T, and an error of order p grows as amplitude * (h / T)^(p + 1).
+        """
+        a = self.a
+        tiny, huge = a.const(1e-200), a.const(1e200)
+        slope, bend = (_limit(a, x, tiny, huge) for x in (slope, bend))
+        constant = a.div(slope, bend)
+        amplitude = _limit(a, a.mul(slope, constant), a.const(1e-40), a.const(1e60))
+        reach = rough_power(a, amplitude, -1.0 / (self.method.error_order + 1))
+        step = a.mul(constant, reach)
+        span = a.sub(self._get("end"), self._get("t"))
+        # A slope of NaN would leave no step; the attempt itself then reports it.
+        return a.select(a.compare("olt", step, span), step, span)
+
+    # --- one attempted step ---------------------------------------------------------------------------------------
+
+    def _attempt(self) -> None:
+        a = self.a
+        t, h, end = self._get("t"), self._get("h"), self._get("end")
+        left = a.sub(end, t)
+        whole = a.compare("oge", a.mul(h, a.const(1.02)), left)
+        halved = a.compare("ogt", a.add(h, h), left)
+        step = a.select(whole, left, a.select(halved, a.mul(left, a.const(0.5)), h))
+        after = a.select(whole, end, a.add(t, step))
+        inverse = a.div(a.const(1.0), step)
+        self._set(a.mul(inverse, a.const(1.0 / self.method.gamma)), "dg")
+        self._stages(inverse)
+        error = self._error()
+        active = self._active()
+        good = a.compare("ole", error, a.const(1.0))
+        accepted = a.logic("and", good, active)
+        self._dense(accepted, whole, t, step, after)
+        with a.unrolled(self.n) as k:
+            kept = a.select(accepted, a.load(a.array("arg"), k), a.load(a.array("y"), k))
+            a.store(kept, a.array("y"), k)
+        self._set(a.select(accepted, after, t), "t")
+        self._count("steps", accepted)
+        refused = a.logic("and", a.not_(good), active)
+        self._count("rejected", refused)
+        smaller = self._control(error, good, whole, halved, h, step)
+        self._events(accepted, refused, whole, error, smaller, after)
+
+    def _count(self, name: str, mask: str) -> None:
+        a = self.a
+        one = mask if self.width == 1 else mask
+        grown = a.op(f"zext {a.B} {one} to {a.I}")
+        address = a.int_at(name)
+        a.store_int_vector(a.int("add", a.load_int_vector(address), grown), address)
+
+    def _stages(self, inverse: str) -> None:
+        a, m, n = self.a, self.method, self.n
+        self._call("first", add=a.array("infusion"), u=a.array("u"))
+        for i in range(1, m.stages):
+            self._combine(i, inverse)
+            self._call("stage", u=a.array("u", i * n))
+
+    def _combine(self, i: int, inverse: str) -> None:
+        """Argument and added terms of stage i; where a row of `a` only extends the last one, so does the sum."""
+        a, m = self.a, self.method
+        row, before = m.a_matrix[i], m.a_matrix[i - 1]
+        extends = i > 1 and np.count_nonzero(row - before) < np.count_nonzero(row)
+        weights = {j: float(v) for j, v in enumerate(row - before if extends else row) if v}
+        base = a.array("arg" if extends else "y")
+        stages = [a.array("u", j * self.n) for j in range(i)]
+        coupling = {j: a.mul(inverse, a.const(m.c[i][j])) for j in range(i) if m.c[i][j]}
+        target, added, infusion = a.array("arg"), a.array("add"), a.array("infusion")
+        with a.unrolled(self.n) as k:
+            u = {j: a.load(stages[j], k) for j in sorted(weights.keys() | coupling.keys())}
+            total = a.load(base, k)
+            for j, weight in weights.items():
+                total = a.add(total, u[j]) if weight == 1.0 else a.fma(u[j], a.const(weight), total)
+            a.store(total, target, k)
+            extra = a.load(infusion, k)
+            for j, weight in coupling.items():
+                extra = a.fma(u[j], weight, extra)
+            a.store(extra, added, k)
+
+    def _error(self) -> str:
+        """New state into `arg`; returns the error of the step in units of the tolerance."""
+        a, n = self.a, self.n
+        y, arg, u = a.array("y"), a.array("arg"), a.array("u", (self.method.stages - 1) * n)
+        self._set(a.const(0.0), "dg")
+        with a.unrolled(n) as k:
+            e = a.load(u, k)
+            old, new = a.load(y, k), a.add(a.load(arg, k), e)
+            a.store(new, arg, k)
+            size = self._larger(a.intrinsic("fabs", old), a.intrinsic("fabs", new))
+            ratio = a.mul(e, self._scale(k, size))
+            self._set(a.fma(ratio, ratio, self._get("dg")), "dg")
+        mean = a.mul(self._get("dg"), a.const(1.0 / n))
+        return a.intrinsic("sqrt", mean)
+
+    def _control(self, error: str, good: str, whole: str, halved: str, h: str, step: str) -> str:
+        """Proposed step for the next attempt, stored; also returned."""
+        a = self.a
+        order = self.method.error_order + 1
+        bounded = _limit(a, error, a.const(1e-8), a.const(1e8))
+        last = self._get("last_error")
+        plain = rough_power(a, bounded, -1.0 / order)
+        # PI control (Gustafsson 1991; Hairer and Wanner 1996, section IV.2): after a good step the trend counts too.
+        trend = rough_power(a, a.mul(a.div(last, bounded), a.const(1.0)), 0.4 / order)
+        grow = a.mul(a.mul(a.const(SAFETY), rough_power(a, bounded, -0.7 / order)), rough_power(a, last, 0.4 / order))
+        del trend
+        grow = _limit(a, grow, a.const(0.2), a.const(GROW))
+        shrink = _limit(a, a.mul(a.const(SAFETY), plain), a.const(SHRINK), a.const(0.9))
+        shrink = a.select(a.compare("uno", error, error), a.const(SHRINK), shrink)
+        proposal = a.mul(step, a.select(good, grow, shrink))
+        # A step cut short to meet a boundary says little about the next one.
+        cut = a.logic("and", good, a.logic("or", whole, halved))
+        proposal = a.select(cut, self._larger(proposal, h), proposal)
+        self._set(proposal, "h")
+        self._set(a.select(good, bounded, last), "last_error")
+        return proposal
+
+    def _events(self, accepted: str, refused: str, whole: str, error: str, smaller: str, after: str) -> None:
+        """Hand lanes that reached a boundary, or cannot go on, to the lane functions."""
+        a = self.a
+        arrived = a.logic("and", accepted, whole)
+        taken = a.int("add", a.load_int_vector(a.int_at("steps")), a.load_int_vector(a.int_at("rejected")))
+        spent = a.op(f"icmp sge {a.I} {taken}, {self.max_steps}")
+        spent = a.logic("and", a.logic("and", spent, self._active()), a.not_(arrived))
+        size = a.intrinsic("fabs", self._get("t"))
+        least = a.fma(size, a.const(4 * 2.0**-52), a.mul(a.sub(self._get("end"), self._get("t")), a.const(1e-22)))
+        stuck = a.logic("and", refused, a.compare("ole", smaller, least))
+        anything = a.logic("or", a.logic("or", arrived, spent), stuck)
+        del after
+        with a.when(a.any(anything)):
+            broken = a.compare("ueq", error, a.const(math.inf))
+            broken = a.logic("or", broken, a.compare("uno", error, error))
+            code = _choose(a, broken, a.const_i(NOT_FINITE), a.const_i(STEP_TOO_SMALL))
+            code = _choose(a, stuck, code, a.const_i(MAX_STEPS))
+            code = _choose(a, arrived, a.const_i(-1), code)
+            a.store_int_vector(_choose(a, anything, code, a.const_i(0)), a.int_at("event"))
+            with a.unrolled(self.width) as w:
+                self._event(w)
+
+    def _event(self, w: str) -> None:
+        a = self.a
+        code = a.int_get("event", w)
+        with a.when(a.op(f"icmp ne i64 {code}, 0")):
+            go_on, stop, fetch, done = (a.label(x) for x in ("arrived", "failed", "fetch", "handled"))
+            a.branch(a.op(f"icmp slt i64 {code}, 0"), go_on, stop)
+            a.start_block(go_on)
+            ended = a.op(f"call i1 @enter(ptr %table, ptr %d, ptr %i, i64 {w})")
+            a.branch(ended, fetch, done)
+            a.start_block(stop)
+            a.emit(f"call void @finish(ptr %table, ptr %d, ptr %i, i64 {w}, i64 {code})")
+            a.jump(fetch)
+            a.start_block(fetch)
+            a.emit(f"call void @next_lane(ptr %table, ptr %d, ptr %i, i64 {w})")
+            a.jump(done)
+            a.start_block(done)
+
+    # --- dense output -----------------------------------------------------------------------------------------------
+
+    def _dense(self, accepted: str, whole: str, t: str, step: str, after: str) -> None:
+        """Save at the save times inside the step; a save at its very end waits when that is a boundary."""
+        a = self.a
+
+        def due() -> str:
+            at = self._get("save_at")
+            inside = a.compare("olt", at, after)
+            at_end = a.logic("and", a.compare("oeq", at, after), a.not_(whole))
+            return a.logic("and", accepted, a.logic("or", inside, at_end))
+
+        with a.when(a.any(due())):
+            self._dense_rows()
+            head, body, after_all = a.label("saving"), a.label("save"), a.label("saved")
+            a.jump(head)
+            a.start_block(head)
+            mask = due()
+            a.branch(a.any(mask), body, after_all)
+            a.start_block(body)
+            self._interpolate(a.div(a.sub(self._get("save_at"), t), step))
+            a.store_int_vector(a.op(f"zext {a.B} {mask} to {a.I}"), a.int_at("event"))
+            with a.unrolled(self.width) as w:
+                with a.when(a.op(f"icmp ne i64 {a.int_get('event', w)}, 0")):
+                    out = a.op(f"call ptr @next_save(ptr %table, ptr %d, ptr %i, i64 {w})")
+                    with a.unrolled(self.n) as k:
+                        a.store_as("double", a.lane_get("out", w, k), out, k)
+            a.jump(head)
+            a.start_block(after_all)
+
+    def _dense_rows(self) -> None:
+        a, n = self.a, self.n
+        for r, row in enumerate(self.method.dense):
+            stages = {j: a.array("u", j * n) for j, d in enumerate(row) if d}
+            target = a.array("dense", r * n)
+            with a.unrolled(n) as k:
+                total = a.const(0.0)
+                for j, address in stages.items():
+                    total = a.fma(a.load(address, k), a.const(row[j]), total)
+                a.store(total, target, k)
+
+    def _interpolate(self, x: str) -> None:
+        """State at fraction x of the step, into `out`."""
+        a, n = self.a, self.n
+        rest = a.sub(a.const(1.0), x)
+        rows = [a.array("dense", r * n) for r in range(len(self.method.dense))]
+        with a.unrolled(n) as k:
+            inner = a.const(0.0)
+            for address in reversed(rows):
+                inner = a.fma(inner, x, a.load(address, k))
+            new = a.fma(rest, inner, a.load(a.array("arg"), k))
+            value = a.fma(x, new, a.mul(rest, a.load(a.array("y"), k)))
+            a.store(value, a.array("out"), k)
+
+
+def _limit(a: LaneAsm, x: str, low: str, high: str) -> str:
+    x = a.select(a.compare("olt", x, low), low, x)
+    return a.select(a.compare("ogt", x, high), high, x)
+
+
+def _choose(a: LaneAsm, mask: str, yes: str, no: str) -> str:
+    return a.op(f"select {a.B} {mask}, {a.I} {yes}, {a.I} {no}")
+
+
+_PREAMBLE = ""
+
+
+def _declarations(text: str) -> str:
+    """Declarations of the intrinsics used in a text."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        if "@llvm." not in line:
+            continue
+        call = line.split("call ", 1)[1]
+        result, rest = call.split(" @", 1)
+        name, arguments = rest.split("(", 1)
+        depth, types, current = 0, [], ""
+        for c in arguments:
+            if c in "<[({":
+                depth += 1
+            if c in ">])}":
+                if depth == 0:
+                    break
+                depth -= 1
+            if c == "," and depth == 0:
+                types.append(current)
+                current = ""
+            else:
+                current += c
+        types.append(current)
+        kinds = [_type_of(x) for x in types]
+        found[name] = f"declare {result} @{name}({', '.join(kinds)})"
+    return "\n" + "\n".join(found.values()) + "\n" + _ATTRIBUTES
+
+
+def _type_of(argument: str) -> str:
+    argument = argument.strip()
+    return argument[: argument.index(">") + 1] if argument.startswith("<") else argument.split(" ")[0]
+
+
+_ATTRIBUTES = """
+attributes #0 = { nounwind "no-trapping-math"="true" }
+!0 = !{!"branch_weights", i32 1, i32 1000}
+"""
+_ = hex_double

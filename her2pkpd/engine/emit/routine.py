@@ -1,0 +1,163 @@
+"""From routines to LLVM functions: sums become chains of fused multiply-adds, arrays are read where needed."""
+
+from her2pkpd.engine.emit.asm import Asm, function
+from her2pkpd.engine.program.routine import Routine
+from her2pkpd.model.tape import BOOLEAN, CONST, INPUT, Node, Tape
+
+_BINARY = {"add": "add", "sub": "sub", "mul": "mul", "div": "div"}
+_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
+_INTRINSIC = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor"}
+CALLED = frozenset({"exp", "log", "log1p", "expm1", "pow", "tanh", "logistic", "sin", "cos"})
+"""Operations that become calls of the vector functions in `emit.vector_math`."""
+
+
+class RoutineWriter:
+    """Writes one routine as an LLVM function of array pointers.
+
+    Outputs are visited in order and each value is computed just before its first use, which keeps few alive.
+    """
+
+    def __init__(self, routine: Routine, width: int, fma: bool) -> None:
+        self.routine = routine
+        self.asm = Asm(width, fma)
+        self.tape: Tape = routine.tape
+        self.uses = _uses(self.tape)
+        self.names: dict[int, str] = {}
+        self.called: set[str] = set()
+
+    def text(self, attributes: str = "internal") -> str:
+        """The function definition."""
+        for output, slot in zip(self.tape.outputs, self.routine.outputs, strict=True):
+            self.asm.store(self._number(output), f"%{slot.array}", slot.index)
+        self.asm.emit("ret void")
+        arguments = [f"ptr noalias %{a}" for a in self.routine.arrays]
+        body = function(self.routine.name, arguments, self.asm, attributes="#0")
+        return body.replace("define ", f"define {attributes} ", 1)
+
+    def _number(self, root: int) -> str:
+        """Name of a node's value; an explicit stack, as tapes can be deep."""
+        stack = [root]
+        while stack:
+            index = stack[-1]
+            if index in self.names:
+                stack.pop()
+                continue
+            waiting = [a for a in reversed(self._operands(index)) if a not in self.names]
+            if waiting:
+                stack.extend(waiting)
+            else:
+                self.names[index] = self._write(index)
+                stack.pop()
+        return self.names[root]
+
+    def _operands(self, index: int) -> list[int]:
+        node = self.tape.nodes[index]
+        if node.op in ("add", "sub", "neg") and not self._negated_leaf(node):
+            return [leaf for _, factors in self._terms(index) for leaf in factors]
+        return list(node.args)
+
+    def _negated_leaf(self, node: Node) -> bool:
+        return node.op == "neg" and not self._inlined(node.args[0])
+
+    def _inlined(self, index: int) -> bool:
+        """Whether a node is folded into the one sum or product that uses it."""
+        return self.uses[index] == 1 and self.tape.nodes[index].op in ("add", "sub", "mul", "neg")
+
+    def _terms(self, root: int) -> list[tuple[bool, tuple[int, ...]]]:
+        """A sum as signed terms, each one factor or two; nested sums that nobody else uses are flattened."""
+        terms: list[tuple[bool, tuple[int, ...]]] = []
+
+        def visit(index: int, minus: bool, top: bool) -> None:
+            node = self.tape.nodes[index]
+            if not top and not self._inlined(index):
+                terms.append((minus, (index,)))
+            elif node.op == "add":
+                visit(node.args[0], minus, False)
+                visit(node.args[1], minus, False)
+            elif node.op == "sub":
+                visit(node.args[0], minus, False)
+                visit(node.args[1], not minus, False)
+            elif node.op == "neg":
+                visit(node.args[0], not minus, False)
+            else:
+                terms.append((minus, node.args))
+
+        visit(root, False, True)
+        return terms
+
+    def _sum(self, index: int) -> str:
+        """Products are fused onto a running sum that starts with a plain term where there is one."""
+        asm = self.asm
+        terms = self._terms(index)
+        terms.sort(key=lambda t: (len(t[1]), t[0]))
+        total: str | None = None
+        for minus, factors in terms:
+            values = [self.names[f] for f in factors]
+            if total is None:
+                total = values[0] if len(values) == 1 else asm.mul(*values)
+                total = asm.neg(total) if minus else total
+            elif len(values) == 1:
+                total = (asm.sub if minus else asm.add)(total, values[0])
+            else:
+                total = (asm.fnma if minus else asm.fma)(*values, total)
+        assert total is not None
+        return total
+
+    def _write(self, index: int) -> str:  # noqa: PLR0911
+        asm, node = self.asm, self.tape.nodes[index]
+        if node.op == INPUT:
+            slot = self.routine.inputs[int(node.value)]
+            return asm.load(f"%{slot.array}", slot.index)
+        if node.op == CONST:
+            return asm.const_b(node.value) if isinstance(node.value, bool) else asm.const(node.value)
+        if node.op in ("add", "sub") or (node.op == "neg" and not self._negated_leaf(node)):
+            return self._sum(index)
+        a = [self.names[k] for k in node.args]
+        if node.op in _BINARY:
+            return getattr(asm, _BINARY[node.op])(*a)
+        if node.op == "neg":
+            return asm.neg(*a)
+        if node.op in _INTRINSIC:
+            return asm.intrinsic(_INTRINSIC[node.op], *a)
+        if node.op in ("eq", "ne") and self.tape.nodes[node.args[0]].op in BOOLEAN:
+            return asm.op(f"icmp {node.op} {asm.B} {a[0]}, {a[1]}")
+        if node.op in _COMPARE:
+            return asm.compare(_COMPARE[node.op], *a)
+        return self._other(node, a)
+
+    def _other(self, node: Node, a: list[str]) -> str:
+        asm = self.asm
+        if node.op in ("max", "min"):
+            # As NumPy and JAX: a NaN on either side wins.
+            chosen = asm.select(asm.compare("ogt" if node.op == "max" else "olt", *a), a[0], a[1])
+            return asm.select(asm.compare("uno", a[0], a[0]), a[0], chosen)
+        if node.op == "sign":
+            unit = asm.intrinsic("copysign", asm.const(1.0), a[0])
+            return asm.select(asm.compare("one", a[0], asm.const(0.0)), unit, a[0])
+        if node.op in ("and", "or"):
+            return asm.logic(node.op, *a)
+        if node.op == "not":
+            return asm.not_(*a)
+        if node.op == "select":
+            return self._select(node, a)
+        if node.op in CALLED:
+            self.called.add(node.op)
+            return asm.op(f"call {asm.F} @lane_{node.op}({', '.join(f'{asm.F} {x}' for x in a)})")
+        raise NotImplementedError(f"no machine code for '{node.op}'")
+
+    def _select(self, node: Node, a: list[str]) -> str:
+        asm, kind = self.asm, self.tape.nodes[node.args[1]]
+        boolean = kind.op in BOOLEAN or (kind.op == CONST and isinstance(kind.value, bool))
+        type_ = asm.B if boolean else asm.F
+        return asm.op(f"select {asm.B} {a[0]}, {type_} {a[2]}, {type_} {a[1]}")
+
+
+def _uses(tape: Tape) -> list[int]:
+    """How often each node is used, outputs included."""
+    count = [0] * len(tape.nodes)
+    for node in tape.nodes:
+        for arg in node.args:
+            count[arg] += 1
+    for output in tape.outputs:
+        count[output] += 1
+    return count

@@ -1,0 +1,128 @@
+"""The step of a model: which routines a Rosenbrock step needs, derived from the tape of its rates.
+
+    prologue  par -> cst            what depends on parameters only, once per lane
+    start     y, cst, add -> f, jf  rates and J f, to choose a first step
+    first     y, cst, add, dg -> lu, u    rates, Jacobian, factors of W = dg I - J, first stage
+    stage     arg, cst, add, lu -> u      a later stage: solve W u = f(arg) + add
+
+`add` carries whatever is added to the rates: infusions and, in later stages, the coupling terms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from her2pkpd.engine.program.calculus import directional, jacobian, negative, plus, transplant
+from her2pkpd.engine.program.order import elimination_order, filled
+from her2pkpd.engine.program.routine import Routine, Slot, Workshop
+from her2pkpd.model.tape import Tape
+
+
+@dataclass(frozen=True)
+class Factors:
+    """W = L U as nodes of a workshop.
+
+    Attributes:
+        order: pivots in order of elimination.
+        lower: multipliers of L (unit diagonal) by (row, column).
+        upper: entries of U above the diagonal by (row, column).
+        inverse: reciprocals of the pivots.
+        slots: where those nodes that vary are kept for later solves.
+    """
+
+    order: tuple[int, ...]
+    lower: Mapping[tuple[int, int], int]
+    upper: Mapping[tuple[int, int], int]
+    inverse: Mapping[int, int]
+    slots: Mapping[int, Slot]
+
+    @cached_property
+    def nonzeros(self) -> int:
+        """Entries of L + U, diagonal included."""
+        return len(self.lower) + len(self.upper) + len(self.inverse)
+
+
+class StepProgram:
+    """The routines of one model.
+
+    Args:
+        flux: tape of dy/dt; inputs are the species, then the parameters.
+        n: number of species.
+    """
+
+    def __init__(self, flux: Tape, n: int) -> None:
+        self.n = n
+        self.n_parameters = flux.n_inputs - n
+        lengths = {"y": n, "arg": n, "add": n, "dg": 1, "par": self.n_parameters}
+        self.shop = Workshop(lengths, ["par"])
+        arrays, build = self.shop.arrays, self.shop.build
+        self.rates = transplant(build, flux, [*arrays["y"], *arrays["par"]])
+        self.jacobian = jacobian(build, self.rates, arrays["y"])
+        self.factors = self._factorise()
+        self.routines: dict[str, Routine] = {}
+        self._first(flux)
+
+    def _factorise(self) -> Factors:
+        shop, build = self.shop, self.shop.build
+        dg = shop.arrays["dg"][0]
+        w = {key: negative(build, node) for key, node in self.jacobian.items()}
+        for i in range(self.n):
+            w[i, i] = plus(build, dg, w[i, i]) if (i, i) in w else dg
+        order = elimination_order(self.n, w)
+        place = {k: i for i, k in enumerate(order)}
+        pattern = filled(self.n, w, order)
+        lower: dict[tuple[int, int], int] = {}
+        inverse: dict[int, int] = {}
+        one, zero = build.const(1.0), build.const(0.0)
+        for k in order:
+            inverse[k] = build.apply("div", one, w[k, k])
+            right = [j for j in order[place[k] + 1 :] if (k, j) in pattern]
+            for i in (i for i in order[place[k] + 1 :] if (i, k) in pattern):
+                lower[i, k] = build.apply("mul", w.pop((i, k)), inverse[k])
+                for j in right:
+                    product = build.apply("mul", lower[i, k], w[k, j])
+                    w[i, j] = build.apply("sub", w.get((i, j), zero), product)
+        upper = {(i, j): node for (i, j), node in w.items() if i != j}
+        kept = sorted({v for v in (*lower.values(), *upper.values(), *inverse.values()) if shop.varying(v)})
+        slots = {node: Slot("lu", k) for k, node in enumerate(kept)}
+        return Factors(tuple(order), lower, upper, inverse, slots)
+
+    def solve(self, rhs: list[int]) -> list[int]:
+        """Nodes of the solution of W x = rhs."""
+        build, f = self.shop.build, self.factors
+        x = list(rhs)
+        by_column: dict[int, list[int]] = {}
+        by_row: dict[int, list[int]] = {}
+        for i, k in f.lower:
+            by_column.setdefault(k, []).append(i)
+        for i, j in f.upper:
+            by_row.setdefault(i, []).append(j)
+        for k in f.order:
+            for i in by_column.get(k, ()):
+                x[i] = build.apply("sub", x[i], build.apply("mul", f.lower[i, k], x[k]))
+        for k in reversed(f.order):
+            for j in by_row.get(k, ()):
+                x[k] = build.apply("sub", x[k], build.apply("mul", f.upper[k, j], x[j]))
+            x[k] = build.apply("mul", x[k], f.inverse[k])
+        return x
+
+    def _first(self, flux: Tape) -> None:
+        shop, build, arrays = self.shop, self.shop.build, self.shop.arrays
+        rhs = [plus(build, f, a) for f, a in zip(self.rates, arrays["add"], strict=True)]
+        u = self.solve(rhs)
+        outputs = [(node, slot) for node, slot in self.factors.slots.items()]
+        self.routines["first"] = shop.routine("first", [*outputs, *_into("u", u)])
+        later = transplant(build, flux, [*arrays["arg"], *arrays["par"]])
+        u = self.solve([plus(build, f, a) for f, a in zip(later, arrays["add"], strict=True)])
+        self.routines["stage"] = shop.routine("stage", _into("u", u), self.factors.slots)
+        tangents = dict(zip(arrays["y"], rhs, strict=True))
+        jf = directional(build, self.rates, tangents)
+        self.routines["start"] = shop.routine("start", [*_into("f", rhs), *_into("jf", jf)])
+
+    def finish(self) -> dict[str, Routine]:
+        """All routines, the prologue included."""
+        return {"prologue": self.shop.prologue(), **self.routines}
+
+
+def _into(array: str, nodes: list[int]) -> list[tuple[int, Slot]]:
+    return [(node, Slot(array, k)) for k, node in enumerate(nodes)]
