@@ -1,0 +1,80 @@
+"""Matching the names of drugs and cell lines in a file with the names somebody else knows."""
+
+import difflib
+import re
+from collections.abc import Collection
+
+import numpy as np
+
+from her2pkpd.data.cells import each
+from her2pkpd.data.table import Table
+
+VEHICLES = frozenset({"", "-", "none", "dmso", "vehicle", "untreated", "control", "ctrl", "medium", "no drug"})
+"""Words that stand for no drug in a well of concentration 0."""
+
+
+def plain(name: str) -> str:
+    """A name without case, blanks and punctuation: "SK-BR-3" and "SKBR3" are the same."""
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def nearest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
+    """The known names most like `name`, best first."""
+    by_plain = {plain(other): other for other in sorted(known)}
+    return [by_plain[match] for match in difflib.get_close_matches(plain(name), list(by_plain), n=limit, cutoff=0.6)]
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """An instruction that names the nearest known names, or all of them when they are few."""
+    near = nearest(name, known)
+    if near:
+        return "Did you mean " + " or ".join(repr(other) for other in near) + "?"
+    if len(known) <= 12:
+        return "Known are " + ", ".join(repr(other) for other in sorted(known)) + "."
+    return "Look the name up in the library, or add it there."
+
+
+def resolve(
+    table: Table, column: str, known: Collection[str] | None, *, exempt: np.ndarray | None = None
+) -> np.ndarray:
+    """The names of a column as the library writes them.
+
+    Args:
+        table: the table; unknown names are recorded in its problems.
+        column: the column of names.
+        known: the names allowed, or None to allow any. A name that differs from exactly one of them only in case,
+            blanks or punctuation is taken as that one.
+        exempt: (n,) rows whose name is not checked.
+
+    Returns:
+        (n,) names; blank cells stay blank and unchecked.
+    """
+    codes, values = table.categories(column)
+    resolved = list(values)
+    if known is not None:
+        exact, loose = set(known), _loose(known)
+        unknown = []
+        for k, value in enumerate(values):
+            if not value or value in exact:
+                continue
+            if plain(value) in loose:
+                resolved[k] = loose[plain(value)]
+            else:
+                unknown.append(k)
+        thing = re.sub(r"_\d+$", "", column).replace("_", " ")
+        for where, value in each(codes, unknown, values):
+            table.flag(
+                where if exempt is None else where & ~exempt, column, f"unknown {thing}", suggestion(value, known)
+            )
+    return np.array(resolved, dtype=object)[codes]
+
+
+def _loose(known: Collection[str]) -> dict[str, str]:
+    loose: dict[str, str] = {}
+    doubled: set[str] = set()
+    for name in known:
+        key = plain(name)
+        if key in loose:
+            doubled.add(key)
+        loose[key] = name
+    return {key: name for key, name in loose.items() if key and key not in doubled}
