@@ -177,7 +177,7 @@ def _add_library(
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from her2pkpd.fit.run import fit_file
+    from her2pkpd.report.fit import fit_file
 
     fit_file(options.settings, options.out, force=options.force, progress=not options.quiet)
 
