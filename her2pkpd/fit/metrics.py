@@ -14,6 +14,8 @@ from her2pkpd.fit.design import Signal, Treatment
 
 MetricName = Literal["GR50", "GRmax", "GEC50", "IC50"]
 POTENCY = ("GR50", "GEC50", "IC50")
+READ_OFF = (*POTENCY, "GRmax")
+"""Metrics that can be read off a predicted curve."""
 
 GRID_PER_DECADE = 4
 """Doses per decade of the predicted curve; halving the spacing moves GR50 by less than 1 %."""

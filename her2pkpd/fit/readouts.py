@@ -4,24 +4,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-Relation = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
+Relation = Callable[[np.ndarray, np.ndarray, np.ndarray], Triple]
 """(treated, control, seeded) to (value, d value/d treated, d value/d control)."""
 
 
-def _ratio(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray, size: float = 1.0):  # noqa: ANN202, ARG001
-    return size * treated / control, size / control, -size * treated / control**2
+def _ratio(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray) -> Triple:  # noqa: ARG001
+    return treated / control, 1 / control, -treated / control**2
 
 
-def _loss(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray, size: float = 1.0):  # noqa: ANN202
-    value, by_treated, by_control = _ratio(treated, control, seeded, size)
-    return size - value, -by_treated, -by_control
-
-
-def _plain(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray):  # noqa: ANN202, ARG001
+def _plain(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray) -> Triple:  # noqa: ARG001
     return treated, np.ones_like(treated), np.zeros_like(control)
 
 
-def growth_rate_inhibition(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray):  # noqa: ANN201
+def growth_rate_inhibition(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray) -> Triple:
     """GR = 2^(log2(N/N0)/log2(Nc/N0)) - 1 with its derivatives (Hafner 2016)."""
     a, b = np.log(treated / seeded), np.log(control / seeded)
     gr = np.exp2(a / b) - 1
@@ -31,17 +27,17 @@ def growth_rate_inhibition(treated: np.ndarray, control: np.ndarray, seeded: np.
 
 RELATION: dict[str, Relation] = {
     "viability": _ratio,
-    "percent_viability": lambda t, c, n: _ratio(t, c, n, 100.0),
-    "inhibition": _loss,
-    "percent_inhibition": lambda t, c, n: _loss(t, c, n, 100.0),
-    "cell_count": _plain,
     "gr": growth_rate_inhibition,
+    "cell_count": _plain,
     "pAKT": _ratio,
     "pERK": _ratio,
     "signal": _ratio,
-    "HER2.surface": _ratio,
+    "HER2": _ratio,
 }
-"""Every read-out a plate may hold; ``occupancy.<drug>`` is added on demand."""
+"""Read-outs that can be predicted, on the canonical scale of `her2pkpd.data.readouts`; signals and receptor levels
+are relative to the untreated well. ``occupancy.<drug>`` is added on demand."""
+
+_MODEL_OUTPUT = {"pAKT": "pAKT", "pERK": "pERK", "signal": "signal", "HER2": "HER2.surface"}
 
 
 def relation(readout: str) -> Relation:
@@ -51,5 +47,5 @@ def relation(readout: str) -> Relation:
 
 def output_of(readout: str, population: str) -> str:
     """Model output a read-out is made from."""
-    own = readout in ("pAKT", "pERK", "signal", "HER2.surface") or readout.startswith("occupancy.")
-    return f"{readout if own else 'N'}.{population}"
+    own = readout if readout.startswith("occupancy.") else _MODEL_OUTPUT.get(readout, "N")
+    return f"{own}.{population}"

@@ -1,0 +1,131 @@
+"""Smooth predicted curves of a finished fit, for figures and for predictions at doses nobody measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from her2pkpd.fit.design import Signal, Treatment, make_design
+from her2pkpd.fit.metrics import unique_curves
+from her2pkpd.fit.parameters import FreeParameters
+from her2pkpd.fit.predict import Predictor
+from her2pkpd.fit.problem import FitProblem
+from her2pkpd.library import load_cell_line, load_drug
+
+POINTS = 41
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A dose-response curve: what was measured and what the fit predicts.
+
+    Attributes:
+        cell_line, drug, assay, time, readout: what it is.
+        partner: fixed doses of other drugs, (drug, nM) pairs.
+        dose: (n,) nM of the predicted curve.
+        prediction: (n,) predicted read-out.
+        measured: (m, 3) dose, value, sd of the wells; empty for published metrics.
+        marks: published metrics as (name, value) pairs; potencies in nM.
+    """
+
+    cell_line: str
+    drug: str
+    assay: str
+    time: float
+    readout: str
+    partner: tuple[tuple[str, float], ...]
+    dose: np.ndarray
+    prediction: np.ndarray
+    measured: np.ndarray
+    marks: tuple[tuple[str, float], ...] = ()
+
+
+def predict_signals(problem: FitProblem, u: np.ndarray, signals: Sequence[Signal]) -> np.ndarray:
+    """Predict any signals with the unknowns of a fit; drugs and lines must be the fit's own.
+
+    Args:
+        problem: the fit.
+        u: coordinates of all unknowns.
+        signals: what to predict.
+
+    Returns:
+        (n_signals,) predictions; NaN where a lane failed.
+    """
+    old = problem.objective
+    drugs = [d.name for d in _drugs(problem)]
+    lines = {s.treatment.cell_line for s in signals}
+    design = make_design(signals, [load_drug(d) for d in drugs], {n: load_cell_line(n) for n in lines}, volume=problem.settings.volume)
+    _carry_over(problem, design)
+    free = FreeParameters(old.free.estimates, design.rows)
+    known = dict(zip(old.free.names, u, strict=False))
+    own = np.array([known.get(f.name, float(f.transform.forward(f.estimate.start))) for f in free.free])
+    return Predictor(design, free, signals, options=old.options, engine=old.engine)(own, derivatives=False).value
+
+
+def _drugs(problem: FitProblem) -> list:
+    names = [s.name for s in problem.model.species if s.compartment == "medium"]
+    return [load_drug(n) for n in names]
+
+
+def _carry_over(problem: FitProblem, design) -> None:  # noqa: ANN001
+    """Fixed parameter values are those of the fit, line by line."""
+    old = problem.objective.design
+    row_of = {t.cell_line: old.parameters[i] for i, t in enumerate(old.lanes)}
+    seeded = design.model.parameter_index["cells.seeded"]
+    for lane, treatment in enumerate(design.lanes):
+        if treatment.cell_line in row_of:
+            own = design.parameters[lane, seeded]
+            design.parameters[lane] = row_of[treatment.cell_line]
+            design.parameters[lane, seeded] = own
+
+
+def fitted_curves(problem: FitProblem, u: np.ndarray) -> list[Curve]:
+    """Every measured or published curve with its prediction, in order of appearance."""
+    wanted = [*_plate_curves(problem), *_metric_curves(problem)]
+    signals = [s for c, doses in wanted for s in _signals(c, doses)]
+    values = predict_signals(problem, u, signals) if signals else np.zeros(0)
+    curves, place = [], 0
+    for curve, doses in wanted:
+        prediction = values[place : place + len(doses)]
+        place += len(doses)
+        curves.append(
+            Curve(curve.cell_line, curve.drug, curve.assay, curve.time, curve.readout, curve.partner, doses, prediction, curve.measured, curve.marks)
+        )
+    return curves
+
+
+def _signals(curve: Curve, doses: np.ndarray) -> list[Signal]:
+    return [
+        Signal(Treatment(curve.cell_line, curve.assay, float(curve.dose[0]), tuple(sorted((*curve.partner, (curve.drug, float(d)))))), curve.time, curve.readout)
+        for d in doses
+    ]
+
+
+def _plate_curves(problem: FitProblem) -> list[tuple[Curve, np.ndarray]]:
+    groups: dict[tuple[object, ...], list[tuple[float, float, float]]] = {}
+    for o in problem.observations:
+        t = o.signal.treatment
+        if not t.doses:
+            continue
+        for (drug, dose), partner in ((t.doses[0], t.doses[1:]),):
+            key = (t.cell_line, drug, t.assay, o.signal.time, o.signal.readout, partner, t.seeded)
+            groups.setdefault(key, []).append((dose, o.value, np.nan if o.sd is None else o.sd))
+    curves = []
+    for (line, drug, assay, time, readout, partner, seeded), points in groups.items():
+        measured = np.array(sorted(points))
+        low, high = measured[0, 0], measured[-1, 0]
+        doses = np.geomspace(low / 3, high * 3, POINTS)
+        empty = np.array([seeded], dtype=float)
+        curves.append((Curve(line, drug, assay, time, readout, partner, empty, empty, measured), doses))  # type: ignore[arg-type]
+    return curves
+
+
+def _metric_curves(problem: FitProblem) -> list[tuple[Curve, np.ndarray]]:
+    curves = []
+    for first in unique_curves(problem.metrics):
+        same = [m for m in problem.metrics if m.curve == first.curve and m.readout == first.readout]
+        marks = tuple((m.metric if m.censoring == "none" else f"{m.metric} beyond", m.value) for m in same)
+        empty = np.array([first.seeded])
+        doses = np.geomspace(first.top * 1e-6, first.top, POINTS)
+        curves.append((Curve(first.cell_line, first.drug, first.assay, first.time, first.readout, (), empty, empty, np.zeros((0, 3)), marks), doses))
+    return curves

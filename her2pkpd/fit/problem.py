@@ -1,0 +1,195 @@
+"""From settings to an objective: data read, lanes laid out, every estimated name resolved against the model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from her2pkpd.engine import Options
+from her2pkpd.engine.select import EngineName
+from her2pkpd.errors import InputError, Problems
+from her2pkpd.fit.design import POPULATION, Design, make_design
+from her2pkpd.fit.metrics import Metric, curve_signals, unique_curves
+from her2pkpd.fit.objective import Objective, Observation
+from her2pkpd.fit.parameters import Estimate, FreeParameters, Prior
+from her2pkpd.fit.settings import EstimateSettings, FitSettings, read_fit_settings
+from her2pkpd.fit.transform import Scale
+from her2pkpd.fit.wells import read_source, treatments_of
+from her2pkpd.library import load_cell_line, load_drug, load_parameters
+from her2pkpd.model import Model
+from her2pkpd.settings import nearest
+from her2pkpd.systems.well import CELL
+from her2pkpd.units import quantity
+
+SCALE_TARGET = "scale"
+"""Estimate of this name multiplies every read-out of a lane (the error of a plate's normalisation)."""
+
+OWN = (*CELL, "HER2", "doubling_time")
+"""Parameters that belong to a cell line, and are estimated per cell line unless said otherwise."""
+
+
+@dataclass
+class FitProblem:
+    """Everything a fit needs.
+
+    Attributes:
+        settings: what the user wrote.
+        objective: residuals and their Jacobian.
+        observations: measured wells.
+        metrics: published metrics.
+    """
+
+    settings: FitSettings
+    objective: Objective
+    observations: list[Observation]
+    metrics: list[Metric]
+
+    @property
+    def model(self) -> Model:
+        """The well all lanes share."""
+        return self.objective.design.model
+
+
+def load_problem(path: str | Path) -> FitProblem:
+    """Read a ``fit.toml`` and everything it names.
+
+    Raises:
+        InputError: listing everything wrong with the settings, or with a data file.
+    """
+    settings = read_fit_settings(path)
+    observations: list[Observation] = []
+    metrics: list[Metric] = []
+    for source in settings.data:
+        wells, published = read_source(source)
+        observations += wells
+        metrics += published
+    return make_problem(settings, observations, metrics)
+
+
+def make_problem(settings: FitSettings, observations: Sequence[Observation], metrics: Sequence[Metric]) -> FitProblem:
+    """Lay out lanes and unknowns for given data; see `load_problem`."""
+    drugs, lines = treatments_of(observations, metrics)
+    problems = Problems(str(settings.path))
+    if not drugs:
+        problems.add("the data hold no treated well", "Check the files and the drugs chosen in [[data]].")
+        problems.raise_any()
+    signals = [o.signal for o in observations] + [s for m in unique_curves(metrics) for s in curve_signals(m)]
+    library = {name: load_cell_line(name) for name in lines}
+    design = make_design(
+        signals, [load_drug(d) for d in drugs], library, volume=settings.volume, overrides=_overrides(settings, problems)
+    )
+    estimates = [_resolve(e, design, problems) for e in settings.estimates]
+    problems.raise_any()
+    free = FreeParameters([e for e in estimates if e is not None], design.rows)
+    _check_reach(free, settings, problems)
+    problems.raise_any()
+    options = Options(rtol=settings.method.rtol, atol=settings.method.rtol * 1e-2)
+    objective = Objective(
+        design, free, observations, metrics, dict(settings.noise), settings.metric_noise, options,
+        cast(EngineName, settings.method.engine),
+    )  # fmt: skip
+    return FitProblem(settings, objective, list(observations), list(metrics))
+
+
+def _overrides(settings: FitSettings, problems: Problems) -> dict[str, float]:
+    """Fixed parameters; units are checked against the library's, names when the model exists."""
+    values = {}
+    for name, text in settings.overrides.items():
+        try:
+            values[name] = quantity(text, _unit_of(name))
+        except InputError as error:
+            for p in error.problems:
+                problems.add(p.rule, p.remedy, column=f"parameters.{name}", value=text)
+    return values
+
+
+def _unit_of(name: str) -> str:
+    table = load_parameters()
+    own = name.rsplit(".", 1)[-1]
+    if name in table:
+        return table[name].canonical_unit
+    if f"cell.{own}" in table:
+        return table[f"cell.{own}"].canonical_unit
+    drug, _, rest = name.partition(".")
+    try:
+        constants = load_drug(drug).quantities()
+    except InputError:
+        return {"doubling_time": "h"}.get(own, "1")
+    for key in (f"binding.{rest}", f"kinase.{rest}", f"off_target.{rest.removesuffix('_off')}"):
+        if key in constants:
+            return constants[key].canonical_unit
+    return "1"
+
+
+def _resolve(e: EstimateSettings, design: Design, problems: Problems) -> Estimate | None:
+    key = f"estimate.{e.name}"
+    target = _target(e.target, design.model)
+    where = e.where
+    line, _, rest = e.target.partition(".")
+    if target is None and rest in OWN and line in {t.cell_line for t in design.lanes}:
+        target, where = f"{POPULATION}.{rest}", (*where, ("cell_line", (line,)))
+    if target is None:
+        known = [*(p.name.removeprefix(f"{POPULATION}.") for p in design.model.parameters), SCALE_TARGET]
+        problems.add("is not a parameter of this well", nearest(e.target, known), column=key)
+        return None
+    own = target == SCALE_TARGET or target.startswith(f"{POPULATION}.")
+    per = e.per if e.per is not None else (("cell_line",) if own and where == e.where else ())
+    unit, default, limits = _parameter(target, design.model)
+    values = {k: _value(getattr(e, k), unit, f"{key}.{k}", problems) for k in ("lower", "upper", "start")}
+    lower = values["lower"] if values["lower"] is not None else limits[0]
+    upper = values["upper"] if values["upper"] is not None else limits[1]
+    scale = cast(Scale, e.scale or ("logit" if unit == "1" and (lower, upper) == (0.0, 1.0) else "log"))
+    start = values["start"] if values["start"] is not None else (_value(e.prior[0], unit, key, problems) if e.prior else default)
+    prior = None
+    if e.prior and (median := _value(e.prior[0], unit, f"{key}.prior.median", problems)) is not None:
+        prior = Prior(median, e.prior[1])
+    estimate = Estimate(target, e.name, per, scale, lower, upper, float(start or 0.0), prior, e.pooled, unit, where)
+    return estimate if _sensible(estimate, key, problems) else None
+
+
+def _target(name: str, model: Model) -> str | None:
+    if name == SCALE_TARGET:
+        return name
+    return next((n for n in (name, f"{POPULATION}.{name}") if n in model.parameter_index), None)
+
+
+def _parameter(target: str, model: Model) -> tuple[str, float, tuple[float, float]]:
+    """Unit, default, and default bounds: three decades around the default, or 0 to 1 for fractions."""
+    if target == SCALE_TARGET:
+        return "1", 1.0, (0.3, 3.0)
+    parameter = model.parameters[model.parameter_index[target]]
+    if target.removeprefix(f"{POPULATION}.") in ("w", "a_li", "a_egfr"):
+        return parameter.unit, parameter.value, (0.0, 1.0)
+    return parameter.unit, parameter.value, (parameter.value * 1e-3, parameter.value * 1e3)
+
+
+def _value(text: str | float | None, unit: str, key: str, problems: Problems) -> float | None:
+    if text is None:
+        return None
+    try:
+        return quantity(text, unit)
+    except InputError as error:
+        for p in error.problems:
+            problems.add(p.rule, p.remedy, column=key, value=text)
+        return None
+
+
+def _sensible(e: Estimate, key: str, problems: Problems) -> bool:
+    before = len(problems.found)
+    if not e.lower < e.upper:
+        problems.add("lower must be below upper", "Widen the bounds.", column=key, value=(e.lower, e.upper))
+    if e.scale == "log" and e.lower <= 0:
+        problems.add("a log scale needs a positive lower bound", 'Raise lower, or use scale = "linear".', column=key, value=e.lower)
+    if not e.lower <= e.start <= e.upper:
+        problems.add("the start must lie within the bounds", "Move start or the bounds.", column=key, value=e.start)
+    if e.prior and not e.lower <= e.prior.median <= e.upper:
+        problems.add("the prior median must lie within the bounds", "Move it or the bounds.", column=key, value=e.prior.median)
+    return len(problems.found) == before
+
+
+def _check_reach(free: FreeParameters, settings: FitSettings, problems: Problems) -> None:
+    for estimate, index in zip(free.estimates, free.index, strict=True):
+        if not np.any(index >= 0):
+            problems.add("reaches no well of the data", "Check [estimate] where, or remove the entry.", column=f"estimate.{estimate.name}")

@@ -1,0 +1,111 @@
+"""`fit`: from a problem to parameters with intervals and verdicts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from her2pkpd.fit.intervals import Interval, laplace
+from her2pkpd.fit.objective import Evaluation
+from her2pkpd.fit.optimise import Optimum, Progress, Start, multi_start
+from her2pkpd.fit.problem import FitProblem, load_problem
+from her2pkpd.fit.tables import parameter_table, prediction_table, published_table
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A finished fit.
+
+    Attributes:
+        problem: what was fitted.
+        optimum: all starts, best first.
+        evaluation: the objective at the best.
+        intervals: one per unknown.
+        covariance: of the coordinates, (n_unknowns, n_unknowns).
+    """
+
+    problem: FitProblem
+    optimum: Optimum
+    evaluation: Evaluation
+    intervals: list[Interval]
+    covariance: np.ndarray
+
+    @property
+    def parameters(self) -> pd.DataFrame:
+        """``parameter, unit, estimate, lower, upper, interval, verdict``."""
+        return parameter_table(self.problem.objective, self.intervals)
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Measured and predicted, one row per well or published metric."""
+        return prediction_table(self.problem.objective, self.evaluation)
+
+    @property
+    def published(self) -> pd.DataFrame:
+        """Published against fitted metrics; empty without published metrics."""
+        return published_table(self.problem.metrics, self.evaluation)
+
+    @property
+    def converged(self) -> bool:
+        """Whether more than one start ended at the best optimum (or only one was asked for)."""
+        return len(self.optimum.starts) == 1 or self.optimum.agreeing > 1
+
+    def summary(self) -> str:
+        """A few lines: data, unknowns, objective, agreement of the starts, verdicts."""
+        verdicts = pd.Series([x.verdict.split(" (")[0] for x in self.intervals]).value_counts()
+        starts = self.optimum.starts
+        lines = [
+            f"{self.problem.settings.title}",
+            f"  data       {len(self.problem.observations)} wells, {len(self.problem.metrics)} published metrics",
+            f"  unknowns   {len(self.intervals)}: " + ", ".join(f"{n} {v}" for v, n in verdicts.items()),
+            f"  objective  {self.optimum.best.cost:.2f} (-2 log posterior up to a constant)",
+            f"  starts     {len(starts)}, of which {self.optimum.agreeing} end at the best optimum",
+        ]
+        if not self.converged:
+            lines.append("  WARNING    only one start found the best optimum: raise [method] starts before trusting it")
+        if self.optimum.interrupted:
+            lines.append("  WARNING    interrupted: fewer starts than asked for")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+
+def fit(
+    problem: str | Path | FitProblem,
+    *,
+    progress: Progress | None = None,
+    finished: tuple[Start, ...] = (),
+    on_start: Callable[[Start], None] | None = None,
+) -> FitResult:
+    """Fit a problem.
+
+    Args:
+        problem: path of a ``fit.toml``, or the problem loaded from one.
+        progress: called after every start with (finished, planned, best objective).
+        finished: starts of an interrupted run, not to be repeated.
+        on_start: called with every newly finished start.
+
+    Returns:
+        The `FitResult`.
+
+    Raises:
+        InputError: listing everything wrong with settings or data.
+        ComputationError: if no start ever reached a finite objective.
+    """
+    if not isinstance(problem, FitProblem):
+        problem = load_problem(problem)
+    method = problem.settings.method
+    optimum = multi_start(
+        problem.objective,
+        starts=method.starts,
+        seed=method.seed,
+        max_evaluations=method.max_evaluations,
+        progress=progress,
+        finished=finished,
+        on_start=on_start,
+    )
+    intervals, covariance = laplace(problem.objective, optimum.best.u)
+    return FitResult(problem, optimum, problem.objective(optimum.best.u), intervals, covariance)

@@ -1,0 +1,194 @@
+"""``fit.toml``: what is fitted to what, read and checked as one typed object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from her2pkpd.errors import InputError, Problems
+from her2pkpd.fit.metrics import Metric
+from her2pkpd.fit.noise import Noise
+from her2pkpd.fit.objective import MetricNoise
+from her2pkpd.library import CellLine, Drug
+from her2pkpd.settings import Section, read_settings
+
+NOISE_KINDS = ("normal", "log-normal", "student-t")
+SCALES = ("log", "logit", "linear")
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """One ``[[data]]`` entry.
+
+    Attributes:
+        file: path, resolved against the fit file.
+        kind: "plate", "metrics" or "ccle".
+        drugs: keep only these drugs; empty keeps all.
+        assay: name of the screen, for estimates made per assay.
+        seeded: cells per well where the file does not say.
+    """
+
+    file: Path
+    kind: str
+    drugs: tuple[str, ...] = ()
+    assay: str = ""
+    seeded: float = 5000.0
+
+
+@dataclass(frozen=True)
+class EstimateSettings:
+    """One ``[estimate."..."]`` entry as written; `her2pkpd.fit.problem` resolves it against the model."""
+
+    name: str
+    target: str
+    per: tuple[str, ...] | None
+    scale: str | None
+    lower: str | float | None
+    upper: str | float | None
+    start: str | float | None
+    prior: tuple[str | float, float] | None
+    pooled: float | None
+    where: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """``[method]``: how hard to look."""
+
+    starts: int = 8
+    seed: int = 1
+    max_evaluations: int = 100
+    rtol: float = 1e-7
+    engine: str = "auto"
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Everything in ``fit.toml``."""
+
+    path: Path
+    title: str
+    data: tuple[DataSource, ...]
+    volume: float
+    overrides: Mapping[str, Any]
+    estimates: tuple[EstimateSettings, ...]
+    noise: Mapping[str, Noise]
+    metric_noise: MetricNoise
+    method: MethodSettings
+    predict: tuple[Metric, ...] = ()
+    drugs: Mapping[str, Drug] = field(default_factory=dict)
+    cell_lines: Mapping[str, CellLine] = field(default_factory=dict)
+
+
+def read_fit_settings(path: str | Path) -> FitSettings:
+    """Read and check ``fit.toml``.
+
+    Raises:
+        InputError: listing everything wrong with it.
+    """
+    path = Path(path)
+    top = read_settings(path)
+    title = top.text("title", path.parent.name)
+    data = _data(top, path)
+    model = top.section("model")
+    model.text("system", "well", choices=("well",))
+    volume = model.quantity("volume", "L", 1e-4, low=1e-9)
+    overrides = top.get("parameters", dict, {}, words="a table [parameters]") or {}
+    estimates = _estimates(top)
+    noise, metric_noise = _noise(top.section("noise"))
+    method = _method(top.section("method"))
+    top.finish()
+    top.problems.raise_any()
+    return FitSettings(path, title, data, volume, overrides, estimates, noise, metric_noise, method)
+
+
+def _data(top: Section, path: Path) -> tuple[DataSource, ...]:
+    sections = top.sections("data")
+    if not sections:
+        top.problems.add("needs at least one [[data]] table", 'Write [[data]] with file = "plate.csv".', column="data")
+    sources = []
+    for section in sections:
+        file = section.text("file")
+        kind = section.text("kind", "plate", choices=("plate", "metrics", "ccle"))
+        drugs = section.get("drugs", list, [], words="a list of drugs") or []
+        assay = section.text("assay", "")
+        seeded = section.quantity("seeded_cells", "cells", 5000.0, low=1.0)
+        if file is not None and kind is not None:
+            sources.append(DataSource((path.parent / file), kind, tuple(drugs), assay or "", seeded or 5000.0))
+    return tuple(sources)
+
+
+def _estimates(top: Section) -> tuple[EstimateSettings, ...]:
+    parent = top.section("estimate")
+    if not parent.table:
+        top.problems.add("nothing is estimated", 'Add at least one table [estimate."<parameter>"].', column="estimate")
+    return tuple(e for name in parent.table if (e := _estimate(parent.section(name), name)) is not None)
+
+
+def _estimate(section: Section, name: str) -> EstimateSettings | None:
+    shared = section.flag("shared", None)
+    per = section.get("per", (str, list), None, words='"cell_line", "assay" or a list of them')
+    columns = (per,) if isinstance(per, str) else tuple(per) if per is not None else None
+    if columns is not None and not set(columns) <= {"cell_line", "assay"}:
+        section.complain("per", 'must name "cell_line", "assay" or both', "Correct the list.")
+        columns = None
+    if shared is not None:
+        if shared and columns:
+            section.complain("shared", "contradicts per", "Give one of the two.")
+        columns = () if shared else columns or ("cell_line",)
+    where = section.section("where")
+    limits = tuple((c, tuple(where.get(c, list, [], words="a list") or [])) for c in ("cell_line", "assay") if where.has(c))
+    pooled = section.number("pooled", None)
+    if pooled is not None and pooled <= 0:
+        section.complain("pooled", "must be positive", "On a log scale give the fold of one standard deviation, such as 2.")
+    plain = {k: section.get(k, (str, int, float), None, words="a quantity such as \"10 nM\"") for k in ("lower", "upper", "start")}
+    return EstimateSettings(
+        name, section.text("parameter", name) or name, columns, section.text("scale", None, choices=SCALES),
+        plain["lower"], plain["upper"], plain["start"], _prior(section), pooled, limits,
+    )  # fmt: skip
+
+
+def _prior(section: Section) -> tuple[str | float, float] | None:
+    prior = section.section("prior")
+    if not prior.table:
+        return None
+    median = prior.get("median", (str, int, float), words='a quantity such as "10 nM"')
+    spread = prior.number("spread")
+    if spread is not None and spread <= 0:
+        prior.complain("spread", "must be positive", "On a log scale give the fold of one standard deviation, such as 2.")
+    return None if median is None or spread is None else (median, spread)
+
+
+def _noise(section: Section) -> tuple[dict[str, Noise], MetricNoise]:
+    noise = {}
+    plain = {"potency": 0.3, "efficacy": 0.12}
+    for name in section.table:
+        if name in plain:
+            plain[name] = section.number(name, plain[name])
+            continue
+        own = section.section(name)
+        kind = own.text("kind", "normal", choices=NOISE_KINDS)
+        sd, df = own.number("sd", None), own.number("df", 4.0)
+        if sd is not None and sd <= 0:
+            own.complain("sd", "must be positive", "Leave it out to estimate it.")
+        noise[name] = Noise(kind or "normal", sd, df or 4.0)
+    return noise, MetricNoise(plain["potency"], plain["efficacy"])
+
+
+def _method(section: Section) -> MethodSettings:
+    default = MethodSettings()
+    return MethodSettings(
+        section.integer("starts", default.starts, low=1, high=10_000),
+        section.integer("seed", default.seed),
+        section.integer("max_evaluations", default.max_evaluations, low=1, high=100_000),
+        section.number("rtol", default.rtol),
+        section.text("engine", default.engine, choices=("auto", "kernel", "reference")),
+    )
+
+
+def file_problems(error: InputError, path: Path) -> InputError:
+    """The same problems, each naming the settings file where none is named."""
+    problems = Problems(str(path))
+    for p in error.problems:
+        problems.add(p.rule, p.remedy, row=p.row, column=p.column, value=p.value, file=p.file)
+    return InputError(problems.found)

@@ -1,0 +1,194 @@
+"""`fit_file`: a ``fit.toml`` in; tables, figures and one report out."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from her2pkpd.errors import ComputationError
+from her2pkpd.fit.curves import Curve, fitted_curves
+from her2pkpd.fit.optimise import Progress, Start
+from her2pkpd.fit.problem import FitProblem, load_problem
+from her2pkpd.fit.run import FitResult, fit
+from her2pkpd.model import diagram, equation_table
+from her2pkpd.model import parameter_table as model_parameters
+from her2pkpd.report.baseline import baselines
+from her2pkpd.report.figures import curve_figure, published_figure, waterfall_figure
+from her2pkpd.report.page import Page
+from her2pkpd.runinfo import RunInfo, check_output, hash_files, prepare_output, write_run, write_text
+
+CHECKPOINT = "starts.json"
+"""Finished starts of a fit that has not ended; removed when it has."""
+
+
+def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, progress: bool = True) -> FitResult:
+    """Run a fit and write its folder.
+
+    An interrupted fit resumes from its finished starts when run again into the same folder.
+
+    Args:
+        settings: path of the ``fit.toml``.
+        out: folder to write: ``parameters.csv``, ``predictions.csv``, ``fit.json``, ``figures/``, ``report.html``,
+            ``run.json``, and ``published_vs_fitted.csv`` or ``logistic.csv`` where they apply.
+        force: write into a folder that holds something else.
+        progress: show a progress bar.
+
+    Returns:
+        The `FitResult`.
+
+    Raises:
+        InputError: for bad input; nothing is written.
+        ComputationError: if no start succeeded, or wells fail at the optimum (what there is is written and marked).
+    """
+    began = time.perf_counter()
+    problem = load_problem(settings)
+    inputs = hash_files([problem.settings.path, *(d.file for d in problem.settings.data)])
+    finished = _resume(check_output(out, force=force, command="fit", inputs=inputs), inputs)
+    folder = prepare_output(out, force, command="fit", inputs=inputs)
+    done = list(finished)
+
+    def keep(start: Start) -> None:
+        done.append(start)
+        write_text(folder / CHECKPOINT, json.dumps({"inputs": inputs, "starts": [_as_json(s) for s in done]}))
+        write_run(folder, RunInfo("fit", inputs, time.perf_counter() - began, "unfinished"))
+
+    with _bar(problem, progress) as tick:
+        result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    failed = int(np.sum(result.evaluation.status != 0))
+    _write(result, folder)
+    write_run(folder, _run_info(result, inputs, time.perf_counter() - began, failed))
+    if failed:
+        raise ComputationError(f"{failed} of {len(result.evaluation.status)} lanes fail at the optimum; see status in predictions.csv.")
+    return result
+
+
+def _as_json(start: Start) -> dict[str, Any]:
+    return {"number": start.number, "cost": start.cost, "u": start.u.tolist(), "evaluations": start.evaluations, "message": start.message}
+
+
+def _resume(folder: Path, inputs: str) -> list[Start]:
+    try:
+        kept = json.loads((folder / CHECKPOINT).read_text(encoding="utf-8"))
+        if kept["inputs"] != inputs:
+            return []
+        return [Start(s["number"], s["cost"], np.array(s["u"]), s["evaluations"], s["message"]) for s in kept["starts"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+@contextmanager
+def _bar(problem: FitProblem, wanted: bool) -> Iterator[Progress | None]:
+    if not wanted:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starts", total=problem.settings.method.starts)
+
+        def tick(done: int, planned: int, best: float) -> None:
+            bar.update(task, completed=done, total=planned, description=f"starts (best {best:.2f})")
+
+        yield tick
+
+
+def _write(result: FitResult, folder: Path) -> None:
+    curves = fitted_curves(result.problem, result.optimum.best.u)
+    logistic, at_curves = baselines(curves)
+    tables = {"parameters.csv": result.parameters, "predictions.csv": result.predictions}
+    if result.problem.metrics:
+        tables["published_vs_fitted.csv"] = result.published
+    if len(logistic):
+        tables["logistic.csv"] = logistic
+    for name, table in tables.items():
+        write_text(folder / name, table.to_csv(index=False))
+    write_text(folder / "fit.json", json.dumps(_fit_json(result), indent=2) + "\n")
+    figures = _figures(result, curves, at_curves)
+    (folder / "figures").mkdir(exist_ok=True)
+    for name, figure in figures:
+        figure.savefig(folder / "figures" / f"{_file_name(name)}.png")
+    write_text(folder / "report.html", _page(result, figures, logistic).html())
+
+
+def _figures(result: FitResult, curves: list[Curve], at_curves: list[np.ndarray | None]) -> list[tuple[str, Figure]]:
+    figures = [("waterfall", waterfall_figure([s.cost for s in result.optimum.starts]))]
+    if result.problem.metrics:
+        figures.append(("published against fitted", published_figure(result.published)))
+    for curve, baseline in zip(curves, at_curves, strict=True):
+        partner = "".join(f" {drug} {dose:g}" for drug, dose in curve.partner)
+        name = f"{curve.cell_line} {curve.drug}{partner} {curve.readout} {curve.time:g}h {curve.assay}".strip()
+        figures.append((name, curve_figure(curve, baseline=baseline)))
+    return figures
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "_" for c in name)
+
+
+def _fit_json(result: FitResult) -> dict[str, Any]:
+    objective = result.problem.objective
+    return {
+        "title": result.problem.settings.title,
+        "model": {"name": result.problem.model.name, "hash": result.problem.model.hash},
+        "data": {"wells": len(result.problem.observations), "published_metrics": len(result.problem.metrics)},
+        "unknowns": objective.names,
+        "objective": {"value": result.optimum.best.cost, "meaning": "-2 log posterior up to a constant"},
+        "converged": result.converged,
+        "interrupted": result.optimum.interrupted,
+        "starts": [{k: v for k, v in _as_json(s).items() if k != "u"} for s in result.optimum.starts],
+        "coordinates": result.optimum.best.u.tolist(),
+        "covariance": result.covariance.tolist(),
+        "summary": result.summary().splitlines(),
+    }
+
+
+def _page(result: FitResult, figures: list[tuple[str, Figure]], logistic: pd.DataFrame) -> Page:
+    page = Page(result.problem.settings.title)
+    for line in result.summary().splitlines()[1:]:
+        page.text(line.strip(), kind="bad" if "WARNING" in line else "")
+    page.heading("Parameters")
+    page.text("Intervals are 95 % Laplace intervals on the scale each parameter was estimated on.", kind="note")
+    page.table(result.parameters)
+    if result.problem.metrics:
+        _published_section(page, result)
+    page.heading("Figures")
+    page.figures(figures)
+    if len(logistic):
+        page.heading("Each curve's own 4-parameter logistic")
+        page.text("The baseline: every curve by itself, four parameters each.", kind="note")
+        page.table(logistic)
+    page.heading("The model")
+    page.text(f"{result.problem.model!r}")
+    page.table(equation_table(result.problem.model).query("kind != 'dilution'"))
+    page.table(model_parameters(result.problem.model))
+    page.text("Reaction diagram (Mermaid):", kind="note")
+    page.text(diagram(result.problem.model))
+    return page
+
+
+def _published_section(page: Page, result: FitResult) -> None:
+    table = result.published
+    page.heading("Published against fitted")
+    page.text(f"{int(table['within'].sum())} of {len(table)} published values are met (3-fold for potencies, 0.15 for GRmax).")
+    page.table(table.drop(columns=["source"]))
+
+
+def _run_info(result: FitResult, inputs: str, seconds: float, failed: int) -> RunInfo:
+    codes, counts = np.unique(result.evaluation.status, return_counts=True)
+    from her2pkpd.engine import Status
+
+    return RunInfo(
+        "fit", inputs, seconds, "some lanes failed" if failed else "ok", result.problem.model.hash,
+        hash_files([d.file for d in result.problem.settings.data]), result.problem.settings.method.seed,
+        result.problem.settings.method.engine,
+        {Status(int(c)).name.lower(): int(n) for c, n in zip(codes, counts, strict=True)},
+    )  # fmt: skip
