@@ -76,8 +76,8 @@ def read_ccle(
     if wells.empty:
         curves.table.problems.add(
             "no row is left by the selection of drugs and cell lines",
-            f"The file has {', '.join(pd.unique(curves.doses['drug'])[:30])} in "
-            f"{', '.join(pd.unique(curves.doses['cell_line'])[:30])}.",
+            f"The file has {', '.join(curves.doses['drug'].unique()[:30])} in "
+            f"{', '.join(curves.doses['cell_line'].unique()[:30])}.",
         )
     curves.table.raise_any()
     frame = pd.DataFrame(
@@ -250,5 +250,5 @@ def _renamed(
         if names is not None:
             frame[column] = [names.get(name, name) for name in frame[column]]
         if keep is not None:
-            frame = frame[frame[column].isin(set(keep))]
+            frame = frame.loc[frame[column].isin(list(keep))]
     return frame.reset_index(drop=True)

@@ -124,7 +124,7 @@ def parse_numbers(
         (n,) numbers, NaN where blank or bad.
     """
     if cells.dtype == object:
-        values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        values = np.array(pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce"), dtype=float)
     else:
         values = cells.astype(float)
     bad = np.flatnonzero(~np.isfinite(values))

@@ -10,10 +10,11 @@ Two layouts are read: the plate CSV, whose controls are wells of their own (the 
 case A, in which every row carries ``cell_count``, ``cell_count__ctrl`` and ``cell_count__time0``.
 """
 
+import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,11 @@ import pandas as pd
 from her2pkpd.data.gr_controls import assign, experiment_labels
 from her2pkpd.data.gr_curve import fit_gr_curve
 from her2pkpd.data.gr_layouts import COUNTS, MEASURED, Wells, load_wells, read_wells
+from her2pkpd.data.grouping import groups
 from her2pkpd.data.plate import Plate
 from her2pkpd.data.table import Source
 from her2pkpd.errors import InputError, Problem, Problems
+from her2pkpd.runinfo import RunInfo, hash_files, prepare_output, write_run
 
 METRICS = ("GR50", "GRmax", "GEC50", "GRinf", "h", "GR_AOC", "r2", "fit", "pval")
 """Columns of the metrics table after the keys."""
@@ -45,7 +48,7 @@ class GRResult:
         shown = [column for column in self.metrics.columns if column not in ("r2", "pval", "status")]
         counts = self.metrics["fit"].value_counts()
         fits = ", ".join(f"{n} {fit}" for fit, n in counts.items())
-        head = self.metrics[shown].head(12).to_string(index=False, float_format="{:.4g}".format)
+        head = self.metrics[shown].head(12).to_string(index=False, float_format="%.4g")
         more = f"\n... and {len(self.metrics) - 12} more" if len(self.metrics) > 12 else ""
         return f"GR metrics of {len(self.metrics)} curves ({fits})\n{head}{more}"
 
@@ -56,36 +59,53 @@ def gr(
     *,
     by: Sequence[str] | None = None,
     division_time: float | Mapping[str, float] | None = None,
+    force: bool = False,
 ) -> GRResult:
     """GR values and metrics of a plate, written to a folder if one is named.
 
     Args:
         source: a `Plate`, a CSV or TSV file, or a data frame, in either layout.
-        out: folder for ``gr_values.csv`` and ``gr_metrics.csv``; made if it is not there.
+        out: folder for ``gr_values.csv``, ``gr_metrics.csv`` and ``run.json``; made if it is not there.
         by: see `gr_metrics`.
         division_time: see `gr_values`.
+        force: write to a folder that holds something else.
 
     Returns:
         Both tables.
 
     Raises:
-        InputError: see `gr_values`; nothing is written then.
+        InputError: see `gr_values` and `her2pkpd.runinfo.prepare_output`; nothing is written then.
     """
+    started = time.perf_counter()
     values = gr_values(source, division_time=division_time)
     result = GRResult(values, gr_metrics(values, by=by))
     if out is not None:
-        folder = Path(out)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            result.values.to_csv(folder / "gr_values.csv", index=False)
-            result.metrics.to_csv(folder / "gr_metrics.csv", index=False)
-        except OSError as error:
-            raise InputError(
-                Problem(
-                    f"the folder cannot be written ({error.strerror})", "Name a folder you may write to.", str(folder)
-                )
-            ) from None
+        inputs = _inputs(source, values, (by, division_time))
+        folder = prepare_output(os.fspath(out), force, command="gr", inputs=inputs)
+        result.values.to_csv(folder / "gr_values.csv", index=False)
+        result.metrics.to_csv(folder / "gr_metrics.csv", index=False)
+        counts = {str(fit): int(n) for fit, n in result.metrics["fit"].value_counts().items()}
+        seconds = time.perf_counter() - started
+        write_run(folder, RunInfo("gr", inputs, seconds, data_hash=inputs, status_counts=counts))
     return result
+
+
+def gr_file(plate: str | os.PathLike[str], out: str | os.PathLike[str], *, force: bool = False) -> GRResult:
+    """The command ``her2pkpd gr``: as `gr`, on a file.
+
+    Raises:
+        InputError: as `gr`.
+    """
+    return gr(plate, out, force=force)
+
+
+def _inputs(source: Plate | Source, values: pd.DataFrame, options: object) -> str:
+    if isinstance(source, (Plate, pd.DataFrame)):
+        content = source.content_hash if isinstance(source, Plate) else values.to_csv(index=False)
+        content = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+    else:
+        content = hash_files([os.fspath(source)])
+    return hashlib.sha256(f"{content} {options!r}".encode()).hexdigest()
 
 
 def gr_values(source: Plate | Source, *, division_time: float | Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -161,7 +181,7 @@ def gr_metrics(values: pd.DataFrame, *, by: Sequence[str] | None = None, alpha: 
     labels = _curve_labels(wells, by)
     frame, keys = wells.curves(labels)
     rows = []
-    for key, curve in frame.groupby(keys, sort=False, dropna=False):
+    for key, curve in groups(frame, keys):
         found = fit_gr_curve(curve["dose"].to_numpy(dtype=float), curve["GR"].to_numpy(dtype=float), alpha=alpha)
         rows.append((*key, *(getattr(found, name) for name in (*METRICS, "status"))))
     table = pd.DataFrame(rows, columns=[*keys, *METRICS, "status"])
@@ -205,12 +225,12 @@ def _require_controls(wells: Wells, x: np.ndarray, x_ctrl: np.ndarray, problems:
             "GR needs cell counts", "Give rows with readout cell_count, viability or gr.", column="readout", row=1
         )
     missing = wells.treated & wells.is_count & np.isnan(x_ctrl)
-    groups = pd.DataFrame({"line": wells.cell_line, "time": wells.time, "row": wells.rows})[missing]
-    for (line, time), rows in groups.groupby(["line", "time"], sort=False):
+    lacking = pd.DataFrame({"line": wells.cell_line, "time": wells.time, "row": wells.rows}).loc[missing]
+    for (line, time), rows in groups(lacking, ["line", "time"]):
         problems.add(
             f"cell line {line!r} has treated but no untreated wells at {time:g} h",
             "Add rows with concentration 0 at that time.",
-            row=int(rows["row"].iloc[0]),
+            row=int(rows["row"].to_numpy()[0]),
             column="concentration",
         )
     negative = wells.counted & (x < 0)

@@ -117,7 +117,7 @@ class Wells:
         Returns:
             A frame with the key columns, ``dose`` and ``GR``; the key columns.
         """
-        given, doses = self.given[self.treated].reset_index(drop=True), self.doses[self.treated]
+        given, doses = self.given.loc[self.treated].reset_index(drop=True), self.doses[self.treated]
         varied = np.argmax(doses > 0, axis=1)
         tails = ["" if k == 0 else f"_{k + 1}" for k in range(doses.shape[1])]
         frame = pd.DataFrame({"cell_line": given["cell_line"], "drug": _pick(given, "drug", tails, varied)})

@@ -17,6 +17,7 @@ from scipy.optimize import brentq, least_squares
 from scipy.stats import f as f_distribution
 from scipy.stats import t as t_distribution
 
+from her2pkpd.data.grouping import groups
 from her2pkpd.data.hill import LN10, hill, hill_jacobian, scan
 from her2pkpd.data.plate import Plate
 from her2pkpd.errors import InputError, Problem
@@ -114,16 +115,16 @@ def fit_logistic(
     missing = [name for name in by if name not in frame.columns]
     if missing:
         raise InputError(Problem(f"the plate has no column {missing[0]!r}", "Choose another for `by`.", plate.name))
-    if weights == "sd" and not (frame["sd"] > 0).any():
+    if weights == "sd" and not (frame["sd"].to_numpy() > 0).any():
         raise InputError(Problem("weights 'sd' need the column sd", "Add it, or use weights 'none'.", plate.name))
     keys = ["cell_line", "drug", "time", "readout", *by]
     shared = [key for key in keys if key != "drug"]
     curves = _single_drug(plate, frame)
-    untreated = dict(iter(frame[plate.untreated].groupby(shared, sort=False)))
+    untreated = dict(groups(frame.loc[plate.untreated], shared))
     if curves.empty:
         raise InputError(Problem("no well holds exactly one drug", "Give single-drug wells.", plate.name))
     fits: dict[tuple[object, ...], LogisticCurve] = {}
-    for key, wells in curves.groupby(keys, sort=False):
+    for key, wells in groups(curves, keys):
         controls = untreated.get(tuple(part for name, part in zip(keys, key, strict=True) if name != "drug"))
         points = wells if controls is None else pd.concat([wells, controls])
         sd = points["sd"].to_numpy(dtype=float) if weights == "sd" else None
@@ -299,14 +300,14 @@ def _profile(
     others = np.arange(4) != k
     ends = []
     for sign, bound in ((-1.0, problem.lower[k]), (1.0, problem.upper[k])):
-        reach, warm, known = abs(bound - theta[k]), theta, {0.0: rss - threshold}
+        reach, warm, known = abs(bound - theta[k]), theta, {0.0: float(rss - threshold)}
 
         def excess(distance: float, sign: float = sign, known: dict[float, float] = known) -> float:
             nonlocal warm
             if distance not in known:
                 starts = [np.where(others, start, theta[k] + sign * distance) for start in (warm, theta)]
                 warm, value = min((problem.polish(start, others) for start in starts), key=lambda pair: pair[1])
-                known[distance] = value - threshold
+                known[distance] = float(value - threshold)
             return known[distance]
 
         previous, end = 0.0, np.inf
@@ -323,7 +324,7 @@ def _single_drug(plate: Plate, frame: pd.DataFrame) -> pd.DataFrame:
     tails = ["" if k == 1 else f"_{k}" for k in range(1, plate.n_drugs + 1)]
     doses = frame[["concentration" + tail for tail in tails]].to_numpy(dtype=float)
     one = (doses > 0).sum(axis=1) == 1
-    wells, which = frame[one].copy(), np.argmax(doses[one] > 0, axis=1)
+    wells, which = frame.loc[one].copy(), np.argmax(doses[one] > 0, axis=1)
     row = np.arange(len(wells))
     wells["drug"] = wells[["drug" + tail for tail in tails]].to_numpy(dtype=object)[row, which]
     wells["concentration"] = doses[one][row, which]

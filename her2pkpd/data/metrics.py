@@ -20,7 +20,7 @@ from her2pkpd.units import convert
 
 METRIC_COLUMNS = Columns(
     required=("cell_line", "drug", "metric", "value", "unit", "time", "time_unit", "source"),
-    optional=("certainty", "assay", "highest_tested"),
+    optional=("certainty", "assay", "top_concentration", "top_unit"),
     hints={"compound": "drug", "agent": "drug", "duration": "time", "duration_h": "time", "citation": "source"},
 )
 """The columns of a table of published metrics."""
@@ -79,10 +79,10 @@ def read_metrics(
 ) -> pd.DataFrame:
     """Read a table of published metrics.
 
-    Columns: ``cell_line, drug, metric, value, unit, time, time_unit, source[, certainty, assay, highest_tested]``;
-    others are carried along. `value` is a number, a limit (``>8``, ``>=16.7``, ``<0.001``), or ``not reached``
-    (``inf``), for which ``highest_tested`` may give the highest dose, in the unit of the value. The assay's time may
-    be blank where it was not published.
+    Columns: ``cell_line, drug, metric, value, unit, time, time_unit, source[, certainty, assay, top_concentration,
+    top_unit]``; others are carried along. `value` is a number, a limit (``>8``, ``>=16.7``, ``<0.001``), or ``not
+    reached`` (``inf``), which means above ``top_concentration``, the highest dose tested. The assay's time may be
+    blank where it was not published.
 
     Args:
         path: the CSV file, or a data frame.
@@ -92,9 +92,10 @@ def read_metrics(
 
     Returns:
         ``row, cell_line, drug, metric, value, censoring, unit, time`` (h, NaN if unknown), ``source, certainty,
-        assay``, then the other columns as text. Potencies are in nM, other metrics without unit ("-"; percentages
-        become fractions). `censoring` is "none", "left" (the truth lies below `value`) or "right" (above). Where nothing but
-        "not reached" is known, `value` is NaN and `censoring` "right".
+        assay, top_concentration`` (nM, NaN if unknown), ``top_unit`` ("nM"), then the other columns as text. Potencies
+        are in nM, other metrics without unit ("-"; percentages become fractions). `censoring` is "none", "left" (the
+        truth lies below `value`) or "right" (above). Where nothing but "not reached" is known, `value` is NaN and
+        `censoring` "right".
 
     Raises:
         InputError: listing every problem.
@@ -107,8 +108,9 @@ def read_metrics(
         table.flag(names == "", column, rule, "Fill it in; a number without a source is hearsay.")
     metrics = _metrics(table)
     factors, potency = _factors(table, metrics, drugs, molar_masses or {})
-    values, censoring = _values(table, potency)
-    values = values * factors
+    values, censoring, never = _values(table, potency)
+    top = _top_concentrations(table, drugs, molar_masses or {})
+    values = np.where(never & (censoring == RIGHT), top, values * factors)
     _check_ranges(table, metrics, values)
     frame = pd.DataFrame(
         {
@@ -123,6 +125,8 @@ def read_metrics(
             "source": table.text("source"),
             "certainty": table.text("certainty"),
             "assay": table.text("assay"),
+            "top_concentration": top,
+            "top_unit": "nM",
         }
         | {name: table.text(name) for name in table.own}
     )
@@ -165,8 +169,8 @@ def _factors(
     return factors[codes], potency
 
 
-def _values(table: Table, potency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers in the unit given, and their censoring."""
+def _values(table: Table, potency: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Numbers in the unit given, NaN where never reached; their censoring; whether never reached."""
     codes, texts = table.categories("value")
     numbers = np.array(texts, dtype=object)
     censoring = np.full(len(texts), NONE, dtype=object)
@@ -187,8 +191,6 @@ def _values(table: Table, potency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values[where] = Table(
             table.name, {"value": numbers[codes][where]}, table.rows[where], (), table.problems
         ).numbers("value")
-    highest = positive(table, "highest_tested", blank=True)
-    values = np.where(~reached & (censoring[codes] == RIGHT), highest, values)
     flag(
         ~reached & ~potency,
         table.rows,
@@ -198,7 +200,20 @@ def _values(table: Table, potency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         remedy="Give the number, or a limit such as '>0.9'.",
         value=lambda i: texts[codes[i]],
     )
-    return values, censoring[codes]
+    return values, censoring[codes], ~reached
+
+
+def _top_concentrations(table: Table, drugs: np.ndarray, molar_masses: Mapping[str, float]) -> np.ndarray:
+    """Highest doses tested in nM, NaN where not given."""
+    tops = positive(table, "top_concentration", blank=True)
+    where = np.flatnonzero(np.isfinite(tops))
+    if not len(where):
+        return tops
+    cells = {"unit": table.text("top_unit")[where]}
+    part = Table(table.name, cells, table.rows[where], (), table.problems)
+    factors, _ = _factors(part, np.full(len(where), "IC50", dtype=object), drugs[where], molar_masses)
+    tops[where] *= factors
+    return tops
 
 
 def _check_ranges(table: Table, metrics: np.ndarray, values: np.ndarray) -> None:

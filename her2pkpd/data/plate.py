@@ -146,9 +146,9 @@ class Plate:
         keep = np.ones(len(self), dtype=bool)
         for column, wanted in (("cell_line", cell_line), ("readout", readout)):
             if wanted is not None:
-                keep &= self._frame[column].isin(_as_set(wanted)).to_numpy()
+                keep &= self._frame[column].isin(_as_list(wanted)).to_numpy()
         if drug is not None:
-            allowed = _as_set(drug)
+            allowed = _as_list(drug)
             for k in range(1, self.n_drugs + 1):
                 tail = f"_{k}" if k > 1 else ""
                 dosed = self._frame["concentration" + tail].to_numpy() > 0
@@ -162,7 +162,7 @@ class Plate:
                     self.name,
                 )
             )
-        wells = self._frame[keep].reset_index(drop=True)
+        wells = self._frame.loc[keep].reset_index(drop=True)
         return type(self)(self.name, self.n_drugs, self.own_columns, self.notes, _content_hash(wells), wells)
 
     def __len__(self) -> int:
@@ -233,8 +233,8 @@ def _build(kind: type[_PlateT], source: Source, name: str | None, known: _Known,
     return kind(table.name, n_drugs, table.own, notes, _content_hash(wells), wells)
 
 
-def _as_set(names: str | Collection[str]) -> set[str]:
-    return {names} if isinstance(names, str) else set(names)
+def _as_list(names: str | Collection[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _listed(names: tuple[str, ...], shown: int = 8) -> str:
