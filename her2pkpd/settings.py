@@ -59,7 +59,7 @@ class Section:
 
     def text(self, key: str, default: Any = _MISSING, *, choices: Sequence[str] = ()) -> Any:
         """A string, optionally one of `choices`."""
-        words = "one of " + ", ".join(f'"{c}"' for c in choices) if choices else 'text in quotes'
+        words = "one of " + ", ".join(f'"{c}"' for c in choices) if choices else "text in quotes"
         value = self.get(key, str, default, words=words)
         if choices and value is not None and value not in choices and value is not default:
             self.complain(key, f"must be {words}", nearest(str(value), choices))
@@ -81,7 +81,9 @@ class Section:
         value = self.get(key, (int, float), default, words="a number")
         return float(value) if isinstance(value, (int, float)) else value
 
-    def quantity(self, key: str, unit: str, default: Any = _MISSING, *, molar_mass: float | None = None, low: float | None = None) -> Any:
+    def quantity(
+        self, key: str, unit: str, default: Any = _MISSING, *, molar_mass: float | None = None, low: float | None = None
+    ) -> Any:
         """A number with its unit, returned in `unit`; `low` is the smallest value allowed."""
         if not self.has(key):
             if default is _MISSING:
@@ -108,7 +110,9 @@ class Section:
     def sections(self, key: str) -> list["Section"]:
         """An array of tables; empty when absent."""
         tables = self.get(key, list, [], words=f"tables written [[{self.name(key)}]]") or []
-        children = [Section(t, f"{self.name(key)}[{i + 1}]", self.problems) for i, t in enumerate(tables) if isinstance(t, dict)]
+        children = [
+            Section(t, f"{self.name(key)}[{i + 1}]", self.problems) for i, t in enumerate(tables) if isinstance(t, dict)
+        ]
         if len(children) != len(tables):
             self.complain(key, f"must be tables written [[{self.name(key)}]]", "Use double brackets.")
         self._children += children

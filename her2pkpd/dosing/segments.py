@@ -59,7 +59,9 @@ class Infuse:
 Event = Add | Wash | Infuse
 
 
-def compile_segments(model: Model, lanes: Sequence[Sequence[Event]], *, start: float, stop: float | Sequence[float]) -> Segments:
+def compile_segments(
+    model: Model, lanes: Sequence[Sequence[Event]], *, start: float, stop: float | Sequence[float]
+) -> Segments:
     """Compile the events of every lane into one table.
 
     Args:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from her2pkpd.fit.design import Signal, Treatment, make_design
+from her2pkpd.fit.design import Design, Signal, Treatment, make_design
 from her2pkpd.fit.metrics import unique_curves
 from her2pkpd.fit.parameters import FreeParameters
 from her2pkpd.fit.predict import Predictor
 from her2pkpd.fit.problem import FitProblem
-from her2pkpd.library import load_cell_line, load_drug
+from her2pkpd.library import Drug, load_cell_line, load_drug
 
 POINTS = 41
 
@@ -54,7 +54,9 @@ def predict_signals(problem: FitProblem, u: np.ndarray, signals: Sequence[Signal
     old = problem.objective
     drugs = [d.name for d in _drugs(problem)]
     lines = {s.treatment.cell_line for s in signals}
-    design = make_design(signals, [load_drug(d) for d in drugs], {n: load_cell_line(n) for n in lines}, volume=problem.settings.volume)
+    design = make_design(
+        signals, [load_drug(d) for d in drugs], {n: load_cell_line(n) for n in lines}, volume=problem.settings.volume
+    )
     _carry_over(problem, design)
     free = FreeParameters(old.free.estimates, design.rows)
     known = dict(zip(old.free.names, u, strict=False))
@@ -62,12 +64,12 @@ def predict_signals(problem: FitProblem, u: np.ndarray, signals: Sequence[Signal
     return Predictor(design, free, signals, options=old.options, engine=old.engine)(own, derivatives=False).value
 
 
-def _drugs(problem: FitProblem) -> list:
+def _drugs(problem: FitProblem) -> list[Drug]:
     names = [s.name for s in problem.model.species if s.compartment == "medium"]
     return [load_drug(n) for n in names]
 
 
-def _carry_over(problem: FitProblem, design) -> None:  # noqa: ANN001
+def _carry_over(problem: FitProblem, design: Design) -> None:
     """Fixed parameter values are those of the fit, line by line."""
     old = problem.objective.design
     row_of = {t.cell_line: old.parameters[i] for i, t in enumerate(old.lanes)}
@@ -89,34 +91,57 @@ def fitted_curves(problem: FitProblem, u: np.ndarray) -> list[Curve]:
         prediction = values[place : place + len(doses)]
         place += len(doses)
         curves.append(
-            Curve(curve.cell_line, curve.drug, curve.assay, curve.time, curve.readout, curve.partner, doses, prediction, curve.measured, curve.marks)
+            Curve(
+                curve.cell_line,
+                curve.drug,
+                curve.assay,
+                curve.time,
+                curve.readout,
+                curve.partner,
+                doses,
+                prediction,
+                curve.measured,
+                curve.marks,
+            )
         )
     return curves
 
 
 def _signals(curve: Curve, doses: np.ndarray) -> list[Signal]:
     return [
-        Signal(Treatment(curve.cell_line, curve.assay, float(curve.dose[0]), tuple(sorted((*curve.partner, (curve.drug, float(d)))))), curve.time, curve.readout)
+        Signal(
+            Treatment(
+                curve.cell_line,
+                curve.assay,
+                float(curve.dose[0]),
+                tuple(sorted((*curve.partner, (curve.drug, float(d))))),
+            ),
+            curve.time,
+            curve.readout,
+        )
         for d in doses
     ]
 
 
+_CurveKey = tuple[str, str, str, float, str, tuple[tuple[str, float], ...], float]
+
+
 def _plate_curves(problem: FitProblem) -> list[tuple[Curve, np.ndarray]]:
-    groups: dict[tuple[object, ...], list[tuple[float, float, float]]] = {}
+    groups: dict[_CurveKey, list[tuple[float, float, float]]] = {}
     for o in problem.observations:
         t = o.signal.treatment
         if not t.doses:
             continue
-        for (drug, dose), partner in ((t.doses[0], t.doses[1:]),):
-            key = (t.cell_line, drug, t.assay, o.signal.time, o.signal.readout, partner, t.seeded)
-            groups.setdefault(key, []).append((dose, o.value, np.nan if o.sd is None else o.sd))
+        (drug, dose), partner = t.doses[0], t.doses[1:]
+        key = (t.cell_line, drug, t.assay, o.signal.time, o.signal.readout, partner, t.seeded)
+        groups.setdefault(key, []).append((dose, o.value, np.nan if o.sd is None else o.sd))
     curves = []
     for (line, drug, assay, time, readout, partner, seeded), points in groups.items():
         measured = np.array(sorted(points))
         low, high = measured[0, 0], measured[-1, 0]
         doses = np.geomspace(low / 3, high * 3, POINTS)
         empty = np.array([seeded], dtype=float)
-        curves.append((Curve(line, drug, assay, time, readout, partner, empty, empty, measured), doses))  # type: ignore[arg-type]
+        curves.append((Curve(line, drug, assay, time, readout, partner, empty, empty, measured), doses))
     return curves
 
 
@@ -127,5 +152,21 @@ def _metric_curves(problem: FitProblem) -> list[tuple[Curve, np.ndarray]]:
         marks = tuple((m.metric if m.censoring == "none" else f"{m.metric} beyond", m.value) for m in same)
         empty = np.array([first.seeded])
         doses = np.geomspace(first.top * 1e-6, first.top, POINTS)
-        curves.append((Curve(first.cell_line, first.drug, first.assay, first.time, first.readout, (), empty, empty, np.zeros((0, 3)), marks), doses))
+        curves.append(
+            (
+                Curve(
+                    first.cell_line,
+                    first.drug,
+                    first.assay,
+                    first.time,
+                    first.readout,
+                    (),
+                    empty,
+                    empty,
+                    np.zeros((0, 3)),
+                    marks,
+                ),
+                doses,
+            )
+        )
     return curves

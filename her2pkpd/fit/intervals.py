@@ -121,7 +121,9 @@ def _is_narrow(transform: Transform, u: float, sd: float) -> bool:
     return bool(ends[1] - ends[0] < DETERMINED_PART * (transform.upper - transform.lower))
 
 
-def _verdict(objective: Objective, i: int, u: np.ndarray, covariance: np.ndarray, conditional: float, prior_sd: float) -> str:
+def _verdict(
+    objective: Objective, i: int, u: np.ndarray, covariance: np.ndarray, conditional: float, prior_sd: float
+) -> str:
     transform, sd = _transform(objective, i), float(np.sqrt(max(covariance[i, i], 0.0)))
     if _is_narrow(transform, u[i], sd) and sd < 0.7 * prior_sd:
         return "determined"

@@ -77,7 +77,9 @@ def dose_grid(top: float, *, decades: float = 6.0) -> np.ndarray:
 def curve_signals(metric: Metric) -> list[Signal]:
     """Signals of the curve a metric is read from."""
     own = (metric.cell_line, metric.assay, metric.seeded)
-    return [Signal(Treatment(*own, ((metric.drug, float(d)),)), metric.time, metric.readout) for d in dose_grid(metric.top)]
+    return [
+        Signal(Treatment(*own, ((metric.drug, float(d)),)), metric.time, metric.readout) for d in dose_grid(metric.top)
+    ]
 
 
 def read_off(metric: Metric, response: np.ndarray, slopes: np.ndarray | None) -> tuple[float, np.ndarray | None, bool]:

@@ -22,7 +22,8 @@ class Noise:
     """How read-outs scatter around the prediction.
 
     Attributes:
-        kind: "normal" (additive), "log-normal" (on the log of value and prediction) or "student-t" (additive, heavy tails).
+        kind: "normal" (additive), "log-normal" (on the log of value and prediction) or "student-t" (additive,
+            heavy tails).
         sd: its standard deviation (scale, for Student-t), or None to estimate it.
         df: degrees of freedom of Student-t.
     """
@@ -32,7 +33,9 @@ class Noise:
     df: float = 4.0
 
 
-def residual(noise: Noise, value: np.ndarray, prediction: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def residual(
+    noise: Noise, value: np.ndarray, prediction: np.ndarray, sd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Residuals and their derivatives.
 
     Args:
@@ -65,7 +68,9 @@ def _compress(q: np.ndarray, df: float) -> tuple[np.ndarray, np.ndarray]:
     return r, slope
 
 
-def censored_residual(limit: np.ndarray, prediction: np.ndarray, sd: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def censored_residual(
+    limit: np.ndarray, prediction: np.ndarray, sd: np.ndarray, side: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Residual of a value only known to lie beyond a limit (normal scatter).
 
     Args:

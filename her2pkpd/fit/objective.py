@@ -114,7 +114,9 @@ class Objective:
         self.readouts = np.array([o.signal.readout for o in self.observations])
         self.value = np.array([o.value for o in self.observations], dtype=float)
         self.known_sd = np.array([np.nan if o.sd is None else o.sd for o in self.observations], dtype=float)
-        self.estimated = tuple(r for r in dict.fromkeys(self.readouts.tolist()) if self._noise(r).sd is None and self._unknown(r).any())
+        self.estimated = tuple(
+            r for r in dict.fromkeys(self.readouts.tolist()) if self._noise(r).sd is None and self._unknown(r).any()
+        )
 
     def _noise(self, readout: str) -> Noise:
         return self.noise.get(readout, Noise())
@@ -186,7 +188,9 @@ class Objective:
 
     def _log_sd(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         k = len(self.estimated)
-        pairs = [sd_residual(float(u[len(self.free) + i]), int(self._unknown(r).sum())) for i, r in enumerate(self.estimated)]
+        pairs = [
+            sd_residual(float(u[len(self.free) + i]), int(self._unknown(r).sum())) for i, r in enumerate(self.estimated)
+        ]
         return np.array([r for r, _ in pairs]), np.diag([d for _, d in pairs]) if k else np.zeros((0, 0))
 
     def _metrics(self, predicted: Predicted) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -157,7 +157,9 @@ class FreeParameters:
         """Natural values, shape (n_free,)."""
         return np.array([float(f.transform.backward(x)) for f, x in zip(self.free, u, strict=True)])
 
-    def lane_values(self, u: np.ndarray, target: str, base: np.ndarray) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    def lane_values(
+        self, u: np.ndarray, target: str, base: np.ndarray
+    ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
         """Value of one target in every lane, and how it depends on the unknowns.
 
         Args:
@@ -197,7 +199,8 @@ class FreeParameters:
                 rows.append(((u[i] - mean) / sd, {i: 1 / sd}))
         for centre, members in self.pools:
             estimate = self.free[centre].estimate
-            sd = np.log(estimate.pooled) if estimate.scale == "log" else estimate.pooled
+            spread = float(estimate.pooled or 1.0)
+            sd = float(np.log(spread)) if estimate.scale == "log" else spread
             rows += [((u[m] - u[centre]) / sd, {int(m): 1 / sd, centre: -1 / sd}) for m in members]
         jacobian = np.zeros((len(rows), len(u)))
         for r, (_, slopes) in enumerate(rows):

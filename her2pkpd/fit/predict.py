@@ -14,6 +14,9 @@ from her2pkpd.fit.readouts import output_of, relation
 from her2pkpd.model import Model
 from her2pkpd.model.tape import Tape, evaluate
 
+LaneParts = list[list[tuple[np.ndarray, np.ndarray]]]
+"""Per target, what `FreeParameters.lane_values` returns about its unknowns."""
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -51,7 +54,8 @@ class Predictor:
         engine: EngineName = "auto",
     ) -> None:
         self.design, self.free, self.signals = design, free, list(signals)
-        self.options, self.engine = options or Options(rtol=1e-7, atol=1e-9), engine
+        self.options = options or Options(rtol=1e-7, atol=1e-9)
+        self.engine: EngineName = engine
         self.targets = tuple(t for t in free.targets if t != "scale")
         self.columns = tuple(design.model.parameter_index[t] for t in self.targets)
         self.lane = np.array([design.lane_of[s.treatment] for s in signals], dtype=int)
@@ -61,8 +65,8 @@ class Predictor:
         self.output = np.array([self.outputs.index(output_of(s.readout, POPULATION)) for s in signals], dtype=int)
         self.seeded = np.array([s.treatment.seeded for s in signals])
 
-    def lane_parameters(self, u: np.ndarray) -> tuple[np.ndarray, list[list[tuple[np.ndarray, np.ndarray]]]]:
-        """Parameters of every lane, and per target how they depend on the unknowns (see `FreeParameters.lane_values`)."""
+    def lane_parameters(self, u: np.ndarray) -> tuple[np.ndarray, LaneParts]:
+        """Parameters of every lane, and per target how they follow from the unknowns (`FreeParameters.lane_values`)."""
         parameters, parts = self.design.parameters.copy(), []
         for target, column in zip(self.targets, self.columns, strict=True):
             parameters[:, column], part = self.free.lane_values(u, target, self.design.parameters[:, column])
@@ -107,7 +111,9 @@ class Predictor:
                 result[:, at] = relation(readout)(treated[at], control[at], self.seeded[at])
         return result[0], result[1], result[2]
 
-    def _chain(self, jacobian: np.ndarray, slope: np.ndarray, parts: list, lane: np.ndarray, outer: np.ndarray) -> None:
+    def _chain(
+        self, jacobian: np.ndarray, slope: np.ndarray, parts: LaneParts, lane: np.ndarray, outer: np.ndarray
+    ) -> None:
         by_target = slope[lane, self.time, self.output] * outer[:, None]
         rows = np.arange(len(self.signals))
         for k, part in enumerate(parts):

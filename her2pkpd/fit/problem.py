@@ -78,7 +78,11 @@ def make_problem(settings: FitSettings, observations: Sequence[Observation], met
     signals = [o.signal for o in observations] + [s for m in unique_curves(metrics) for s in curve_signals(m)]
     library = {name: load_cell_line(name) for name in lines}
     design = make_design(
-        signals, [load_drug(d) for d in drugs], library, volume=settings.volume, overrides=_overrides(settings, problems)
+        signals,
+        [load_drug(d) for d in drugs],
+        library,
+        volume=settings.volume,
+        overrides=_overrides(settings, problems),
     )
     estimates = [_resolve(e, design, problems) for e in settings.estimates]
     problems.raise_any()
@@ -141,7 +145,11 @@ def _resolve(e: EstimateSettings, design: Design, problems: Problems) -> Estimat
     lower = values["lower"] if values["lower"] is not None else limits[0]
     upper = values["upper"] if values["upper"] is not None else limits[1]
     scale = cast(Scale, e.scale or ("logit" if unit == "1" and (lower, upper) == (0.0, 1.0) else "log"))
-    start = values["start"] if values["start"] is not None else (_value(e.prior[0], unit, key, problems) if e.prior else default)
+    start = (
+        values["start"]
+        if values["start"] is not None
+        else (_value(e.prior[0], unit, key, problems) if e.prior else default)
+    )
     prior = None
     if e.prior and (median := _value(e.prior[0], unit, f"{key}.prior.median", problems)) is not None:
         prior = Prior(median, e.prior[1])
@@ -181,15 +189,26 @@ def _sensible(e: Estimate, key: str, problems: Problems) -> bool:
     if not e.lower < e.upper:
         problems.add("lower must be below upper", "Widen the bounds.", column=key, value=(e.lower, e.upper))
     if e.scale == "log" and e.lower <= 0:
-        problems.add("a log scale needs a positive lower bound", 'Raise lower, or use scale = "linear".', column=key, value=e.lower)
+        problems.add(
+            "a log scale needs a positive lower bound",
+            'Raise lower, or use scale = "linear".',
+            column=key,
+            value=e.lower,
+        )
     if not e.lower <= e.start <= e.upper:
         problems.add("the start must lie within the bounds", "Move start or the bounds.", column=key, value=e.start)
     if e.prior and not e.lower <= e.prior.median <= e.upper:
-        problems.add("the prior median must lie within the bounds", "Move it or the bounds.", column=key, value=e.prior.median)
+        problems.add(
+            "the prior median must lie within the bounds", "Move it or the bounds.", column=key, value=e.prior.median
+        )
     return len(problems.found) == before
 
 
 def _check_reach(free: FreeParameters, settings: FitSettings, problems: Problems) -> None:
     for estimate, index in zip(free.estimates, free.index, strict=True):
         if not np.any(index >= 0):
-            problems.add("reaches no well of the data", "Check [estimate] where, or remove the entry.", column=f"estimate.{estimate.name}")
+            problems.add(
+                "reaches no well of the data",
+                "Check [estimate] where, or remove the entry.",
+                column=f"estimate.{estimate.name}",
+            )

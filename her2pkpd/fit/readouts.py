@@ -9,11 +9,11 @@ Relation = Callable[[np.ndarray, np.ndarray, np.ndarray], Triple]
 """(treated, control, seeded) to (value, d value/d treated, d value/d control)."""
 
 
-def _ratio(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray) -> Triple:  # noqa: ARG001
+def _ratio(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray) -> Triple:
     return treated / control, 1 / control, -treated / control**2
 
 
-def _plain(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray) -> Triple:  # noqa: ARG001
+def _plain(treated: np.ndarray, control: np.ndarray, seeded: np.ndarray) -> Triple:
     return treated, np.ones_like(treated), np.zeros_like(control)
 
 

@@ -137,11 +137,18 @@ def _estimate(section: Section, name: str) -> EstimateSettings | None:
             section.complain("shared", "contradicts per", "Give one of the two.")
         columns = () if shared else columns or ("cell_line",)
     where = section.section("where")
-    limits = tuple((c, tuple(where.get(c, list, [], words="a list") or [])) for c in ("cell_line", "assay") if where.has(c))
+    limits = tuple(
+        (c, tuple(where.get(c, list, [], words="a list") or [])) for c in ("cell_line", "assay") if where.has(c)
+    )
     pooled = section.number("pooled", None)
     if pooled is not None and pooled <= 0:
-        section.complain("pooled", "must be positive", "On a log scale give the fold of one standard deviation, such as 2.")
-    plain = {k: section.get(k, (str, int, float), None, words="a quantity such as \"10 nM\"") for k in ("lower", "upper", "start")}
+        section.complain(
+            "pooled", "must be positive", "On a log scale give the fold of one standard deviation, such as 2."
+        )
+    plain = {
+        k: section.get(k, (str, int, float), None, words='a quantity such as "10 nM"')
+        for k in ("lower", "upper", "start")
+    }
     return EstimateSettings(
         name, section.text("parameter", name) or name, columns, section.text("scale", None, choices=SCALES),
         plain["lower"], plain["upper"], plain["start"], _prior(section), pooled, limits,
@@ -155,7 +162,9 @@ def _prior(section: Section) -> tuple[str | float, float] | None:
     median = prior.get("median", (str, int, float), words='a quantity such as "10 nM"')
     spread = prior.number("spread")
     if spread is not None and spread <= 0:
-        prior.complain("spread", "must be positive", "On a log scale give the fold of one standard deviation, such as 2.")
+        prior.complain(
+            "spread", "must be positive", "On a log scale give the fold of one standard deviation, such as 2."
+        )
     return None if median is None or spread is None else (median, spread)
 
 

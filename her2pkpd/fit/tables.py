@@ -82,7 +82,8 @@ def published_table(metrics: Sequence[Metric], evaluation: Evaluation) -> pd.Dat
         rows.append(
             (
                 metric.cell_line, metric.drug, metric.metric, metric.assay, metric.value, metric.censoring,
-                fitted if reached else np.inf, "nM" if metric.is_potency else "1", bool(reached), off_by, within, metric.source,
+                fitted if reached else np.inf, "nM" if metric.is_potency else "1", bool(reached), off_by, within,
+                metric.source,
             )
         )  # fmt: skip
     columns = "cell_line drug metric assay published censoring fitted unit reached off_by within source".split()

@@ -1,6 +1,7 @@
 """From data files to what the objective compares: observed wells and published metrics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,14 +49,21 @@ def read_source(source: DataSource) -> tuple[list[Observation], list[Metric]]:
 def _library_ccle(source: DataSource) -> Plate:
     """CCLE wells under the library's names; compounds the library does not have are left out."""
     everything = read_ccle(source.file)
-    drugs = {d: own for d in everything.drugs if (own := _library_name(d, load_drug)) and (not source.drugs or own in source.drugs)}
+    drugs = {
+        d: own
+        for d in everything.drugs
+        if (own := _library_name(d, load_drug)) and (not source.drugs or own in source.drugs)
+    }
     lines = {c: _library_name(c, load_cell_line) for c in everything.cell_lines}
     missing = [c for c, own in lines.items() if own is None]
     if missing:
         rule, remedy = "is not in the library of cell lines", "Add it in a cell-line file of your own."
         raise InputError([Problem(rule, remedy, str(source.file), None, "cell_line", c) for c in missing])
     return read_ccle(
-        source.file, drugs=list(drugs.values()), drug_names=drugs, cell_line_names={c: own for c, own in lines.items() if own}
+        source.file,
+        drugs=list(drugs.values()),
+        drug_names=drugs,
+        cell_line_names={c: own for c, own in lines.items() if own},
     )
 
 
@@ -85,7 +93,14 @@ def plate_observations(plate: Plate, *, assay: str = "", seeded: float = 5000.0)
     if unknown:
         raise InputError(
             [
-                Problem("the well model does not predict this read-out", f"Predicted: {', '.join(RELATION)}, occupancy.", plate.name, None, "readout", r)
+                Problem(
+                    "the well model does not predict this read-out",
+                    f"Predicted: {', '.join(RELATION)}, occupancy.",
+                    plate.name,
+                    None,
+                    "readout",
+                    r,
+                )
                 for r in unknown
             ]
         )
@@ -105,7 +120,7 @@ def plate_observations(plate: Plate, *, assay: str = "", seeded: float = 5000.0)
     return observations
 
 
-def _doses(row: dict, n_drugs: int) -> tuple[tuple[str, float], ...]:
+def _doses(row: Mapping[str, Any], n_drugs: int) -> tuple[tuple[str, float], ...]:
     pairs = []
     for k in range(1, n_drugs + 1):
         tail = f"_{k}" if k > 1 else ""
@@ -116,7 +131,7 @@ def _doses(row: dict, n_drugs: int) -> tuple[tuple[str, float], ...]:
 
 def _seeded(frame: pd.DataFrame, default: float) -> np.ndarray:
     counted = frame[(frame["readout"].astype(str) == "cell_count") & (frame["time"] == 0)]
-    by_line = counted.groupby("cell_line")["value"].mean()
+    by_line = {str(line): float(np.mean(wells["value"])) for line, wells in counted.groupby("cell_line")}
     given = frame["seeded_cells"].to_numpy(dtype=float)
     own = np.array([by_line.get(line, np.nan) for line in frame["cell_line"]])
     return np.where(np.isfinite(own), own, np.where(np.isfinite(given), given, default))
@@ -132,11 +147,17 @@ def _metrics(source: DataSource) -> list[Metric]:
     return metrics
 
 
-def _metric(row: dict, source: DataSource, problems: Problems) -> Metric | None:
+def _metric(row: Mapping[str, Any], source: DataSource, problems: Problems) -> Metric | None:
     if source.drugs and row["drug"] not in source.drugs:
         return None
     if row["metric"] not in READ_OFF:
-        problems.add("a fit cannot use this metric", f"Use {', '.join(READ_OFF)}.", row=row["row"], column="metric", value=row["metric"])
+        problems.add(
+            "a fit cannot use this metric",
+            f"Use {', '.join(READ_OFF)}.",
+            row=row["row"],
+            column="metric",
+            value=row["metric"],
+        )
         return None
     if not row["time"] > 0:
         problems.add("a fit needs the assay's duration", "Fill in time.", row=row["row"], column="time")
@@ -146,7 +167,13 @@ def _metric(row: dict, source: DataSource, problems: Problems) -> Metric | None:
         top = quantity(f"{row.get('top_concentration', '')} {row.get('top_unit', '')}", "nM", molar_mass=mass)
     except InputError:
         remedy = "Fill in top_concentration and top_unit: the highest dose of the assay."
-        problems.add("a fit needs the highest dose tested", remedy, row=row["row"], column="top_concentration", value=row.get("top_concentration"))
+        problems.add(
+            "a fit needs the highest dose tested",
+            remedy,
+            row=row["row"],
+            column="top_concentration",
+            value=row.get("top_concentration"),
+        )
         return None
     value = top if np.isnan(row["value"]) else float(row["value"])
     return Metric(

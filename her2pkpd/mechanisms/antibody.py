@@ -49,8 +49,9 @@ def _bind(build: Builder, population: str, free: ReceptorState, bound: ReceptorS
     build.reaction(
         f"{drug} binds {receptor}",
         {drug: -1, receptor: -1, complex_: 1},
-        lambda s, p: p[f"{drug}.kon"]
-        * (s[drug] * s[receptor] - p[f"{drug}.KD"] / (p["omega"] if both else 1.0) * s[complex_]),
+        lambda s, p: (
+            p[f"{drug}.kon"] * (s[drug] * s[receptor] - p[f"{drug}.KD"] / (p["omega"] if both else 1.0) * s[complex_])
+        ),
         at=surface(population),
         equation=f"kon*([{drug}]*[{receptor}] - KD{'/omega' if both else ''}*[{complex_}])",
     )

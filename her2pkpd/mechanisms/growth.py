@@ -9,6 +9,7 @@ The forms are this package's own; Scheuher 2023 and Shah 2012 use the same satur
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from her2pkpd.mechanisms.hill import hill
 from her2pkpd.mechanisms.population import count
@@ -21,7 +22,10 @@ def crowding(build: Builder, populations: Sequence[str]) -> None:
     """``crowding``: the factor 1 - Ntotal/Nmax shared by all populations of a well."""
     names = [count(x) for x in populations]
     build.quantity(
-        "crowding", lambda s, p: 1.0 - sum((s[n] for n in names[1:]), s[names[0]]) / p["Nmax"], "1", "room left in the well"
+        "crowding",
+        lambda s, p: 1.0 - sum((s[n] for n in names[1:]), s[names[0]]) / p["Nmax"],
+        "1",
+        "room left in the well",
     )
 
 
@@ -38,14 +42,14 @@ def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str
         toxic: drugs in the medium with toxicity off the HER2 family.
     """
 
-    def own(p: Scope, name: str):  # noqa: ANN202
+    def own(p: Scope, name: str) -> Any:
         return p[f"{population}.{name}"]
 
-    def division(s: Scope, p: Scope):  # noqa: ANN202
+    def division(s: Scope, p: Scope) -> Any:
         drive = hill(s[f"signal.{population}"], own(p, "S50"), p["n_S"]) / hill(1.0, own(p, "S50"), p["n_S"])
         return LN2 / own(p, "doubling_time") * (1.0 - own(p, "w") + own(p, "w") * drive) * s["crowding"]
 
-    def death(s: Scope, p: Scope):  # noqa: ANN202
+    def death(s: Scope, p: Scope) -> Any:
         total = own(p, "k_apo") * (1.0 - hill(s[f"signal.{population}"], own(p, "S_crit"), p["n_crit"]))
         for drug in toxic:
             half = p[f"{drug}.IC50_off"] * own(p, "tolerance")

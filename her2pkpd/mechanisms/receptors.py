@@ -9,9 +9,10 @@ binds domain IV competes for it: trastuzumab, and any conjugate made from it. Do
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from her2pkpd.mechanisms.population import surface
-from her2pkpd.model import Builder, Scope
+from her2pkpd.model import Builder, Expression, Scope
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def her2_read_outs(build: Builder, population: str, states: Sequence[ReceptorSta
     population's name.
     """
 
-    def total(chosen: list[str]):  # noqa: ANN202
+    def total(chosen: list[str]) -> Expression:
         return lambda s, p: sum((s[name] for name in chosen[1:]), s[chosen[0]])
 
     names = {state: state.species(population) for state in states}
@@ -96,7 +97,7 @@ def her2_read_outs(build: Builder, population: str, states: Sequence[ReceptorSta
 
 
 def _occupancy(build: Builder, population: str, drug: str, bound: list[str]) -> None:
-    def fraction(s: Scope, p: Scope):  # noqa: ANN202
+    def fraction(s: Scope, p: Scope) -> Any:
         return sum((s[name] for name in bound[1:]), s[bound[0]]) / s[f"HER2.surface.{population}"]
 
     build.quantity(f"occupancy.{drug}.{population}", fraction, "1", f"fraction of surface HER2 carrying {drug}")

@@ -1,6 +1,7 @@
 """Figures of a fit, in one plain style; every function returns the matplotlib figure it made."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from her2pkpd.fit.curves import Curve
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -39,7 +40,9 @@ def curve_figure(curve: Curve, *, baseline: np.ndarray | None = None) -> Figure:
             axes.plot(curve.dose, baseline, color=GREY, lw=1, ls="--", label="4-parameter logistic")
         if len(curve.measured):
             dose, value, sd = curve.measured.T
-            axes.errorbar(dose, value, np.nan_to_num(sd), fmt="o", ms=4, color=ORANGE, lw=0.8, capsize=0, label="measured")
+            axes.errorbar(
+                dose, value, np.nan_to_num(sd), fmt="o", ms=4, color=ORANGE, lw=0.8, capsize=0, label="measured"
+            )
         for name, value in curve.marks:
             _mark(axes, name, value)
         axes.set_xscale("log")
@@ -57,14 +60,20 @@ def _mark(axes: Axes, name: str, value: float) -> None:
     if name.startswith("GRmax"):
         axes.axhline(value, color=ORANGE, lw=1, ls=":", label=f"published {name} {value:g}")
     else:
-        axes.axvline(value, color=ORANGE, lw=1, ls="-." if "beyond" in name else ":", label=f"published {name} {value:.3g} nM")
+        axes.axvline(
+            value, color=ORANGE, lw=1, ls="-." if "beyond" in name else ":", label=f"published {name} {value:.3g} nM"
+        )
 
 
 def _limits(curve: Curve) -> tuple[float, float]:
     values = np.concatenate([curve.prediction, curve.measured[:, 1] if len(curve.measured) else []])
     values = values[np.isfinite(values)]
     low, high = (-1.05, 1.15) if curve.readout == "gr" else (-0.05, 1.25)
-    return (min(low, float(values.min(initial=0)) * 1.05), max(high, float(values.max(initial=1)) * 1.05)) if len(values) else (low, high)
+    return (
+        (min(low, float(values.min(initial=0)) * 1.05), max(high, float(values.max(initial=1)) * 1.05))
+        if len(values)
+        else (low, high)
+    )
 
 
 def waterfall_figure(costs: Sequence[float]) -> Figure:
@@ -73,7 +82,14 @@ def waterfall_figure(costs: Sequence[float]) -> Figure:
         figure = Figure(figsize=(4.2, 2.6), layout="constrained")
         axes = figure.add_subplot()
         finite = np.array([c for c in costs if np.isfinite(c)])
-        axes.plot(np.arange(1, len(finite) + 1), finite - finite.min(initial=0) if len(finite) else [], "o-", ms=4, color=BLUE, lw=1)
+        axes.plot(
+            np.arange(1, len(finite) + 1),
+            finite - finite.min(initial=0) if len(finite) else [],
+            "o-",
+            ms=4,
+            color=BLUE,
+            lw=1,
+        )
         axes.set_yscale("symlog", linthresh=0.1)
         axes.set_xlabel("start, best first")
         axes.set_ylabel("-2 log posterior above best")
@@ -87,8 +103,8 @@ def published_figure(table: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(8, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
         potency = table["unit"] == "nM"
-        _scatter(left, table[potency], "potency, nM", logarithmic=True)
-        _scatter(right, table[~potency], "GRmax", logarithmic=False)
+        _scatter(left, table.loc[potency], "potency, nM", logarithmic=True)
+        _scatter(right, table.loc[~potency], "GRmax", logarithmic=False)
     return figure
 
 

@@ -65,12 +65,20 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
     _write(result, folder)
     write_run(folder, _run_info(result, inputs, time.perf_counter() - began, failed))
     if failed:
-        raise ComputationError(f"{failed} of {len(result.evaluation.status)} lanes fail at the optimum; see status in predictions.csv.")
+        raise ComputationError(
+            f"{failed} of {len(result.evaluation.status)} lanes fail at the optimum; see status in predictions.csv."
+        )
     return result
 
 
 def _as_json(start: Start) -> dict[str, Any]:
-    return {"number": start.number, "cost": start.cost, "u": start.u.tolist(), "evaluations": start.evaluations, "message": start.message}
+    return {
+        "number": start.number,
+        "cost": start.cost,
+        "u": start.u.tolist(),
+        "evaluations": start.evaluations,
+        "message": start.message,
+    }
 
 
 def _resume(folder: Path, inputs: str) -> list[Start]:
@@ -89,9 +97,24 @@ def _bar(problem: FitProblem, wanted: bool) -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import (
+        Progress as Bar,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starts", total=problem.settings.method.starts)
 
@@ -178,7 +201,8 @@ def _page(result: FitResult, figures: list[tuple[str, Figure]], logistic: pd.Dat
 def _published_section(page: Page, result: FitResult) -> None:
     table = result.published
     page.heading("Published against fitted")
-    page.text(f"{int(table['within'].sum())} of {len(table)} published values are met (3-fold for potencies, 0.15 for GRmax).")
+    met = int(np.sum(table["within"].to_numpy()))
+    page.text(f"{met} of {len(table)} published values are met (3-fold for potencies, 0.15 for GRmax).")
     page.table(table.drop(columns=["source"]))
 
 

@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 _CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd }
-table { border-collapse: collapse; font-size: 13px } td, th { padding: .2rem .6rem; border-bottom: 1px solid #eee; text-align: left }
-td.number { text-align: right; font-variant-numeric: tabular-nums } th { border-bottom: 2px solid #bbb; background: #fafafa }
+table { border-collapse: collapse; font-size: 13px }
+td, th { padding: .2rem .6rem; border-bottom: 1px solid #eee; text-align: left }
+td.number { text-align: right; font-variant-numeric: tabular-nums }
+th { border-bottom: 2px solid #bbb; background: #fafafa }
 .figures { display: flex; flex-wrap: wrap; gap: .5rem } .figures img { max-width: 100%; border: 1px solid #eee }
 .scroll { overflow-x: auto } .bad { color: #a4301b; font-weight: 600 } .note { color: #666 }
 """
@@ -44,20 +46,30 @@ class Page:
         head = "".join(f"<th>{html.escape(str(c))}</th>" for c in table.columns)
         rows = ("".join(_cell(v, digits) for v in row) for row in table.itertuples(index=False))
         body = "".join(f"<tr>{cells}</tr>" for cells in rows)
-        self._parts.append(f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+        self._parts.append(
+            f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        )
 
     def figures(self, figures: Sequence[tuple[str, Figure]]) -> None:
         """Figures side by side, each a pair of caption and figure."""
         images = "".join(
-            f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{_png(figure)}">' for caption, figure in figures
+            f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{_png(figure)}">'
+            for caption, figure in figures
         )
         self._parts.append(f'<div class="figures">{images}</div>')
 
     def html(self) -> str:
         """The finished page."""
         title = html.escape(self.title)
-        head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>{_CSS}</style>'
-        return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>\n' + "\n".join(self._parts) + "\n</body></html>\n"
+        head = (
+            '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>{title}</title><style>{_CSS}</style>"
+        )
+        return (
+            f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>\n'
+            + "\n".join(self._parts)
+            + "\n</body></html>\n"
+        )
 
 
 def _cell(value: object, digits: int) -> str:

@@ -9,7 +9,9 @@ from her2pkpd.simulate.scenario import WellScenario, read_scenario
 from her2pkpd.simulate.well import Simulation, simulate_well
 
 
-def simulate(scenario: str | Path | WellScenario, *, options: Options | None = None, engine: EngineName = "auto") -> Simulation:
+def simulate(
+    scenario: str | Path | WellScenario, *, options: Options | None = None, engine: EngineName = "auto"
+) -> Simulation:
     """Simulate a scenario.
 
     Args:
@@ -60,5 +62,7 @@ def simulate_file(scenario: str | Path, out: str | Path, *, force: bool = False)
     if failed:
         from her2pkpd.engine import Status
 
-        raise ComputationError(f"{len(failed)} of {len(result.solution.status)} wells failed. {Status(int(failed[0])).advice}")
+        raise ComputationError(
+            f"{len(failed)} of {len(result.solution.status)} wells failed. {Status(int(failed[0])).advice}"
+        )
     return result

@@ -68,9 +68,7 @@ def read_scenario(path: str | Path) -> WellScenario:
     top.finish()
     problems.raise_any()
     assert times is not None
-    return WellScenario(
-        seeded, volume, times, tuple(variables), ligand, tuple(events), drugs, lines, dict(parameters)
-    )
+    return WellScenario(seeded, volume, times, tuple(variables), ligand, tuple(events), drugs, lines, dict(parameters))
 
 
 def _cell_lines(system: Section, problems: Problems) -> tuple[dict[str, CellLine], dict[str, float]]:
@@ -81,7 +79,12 @@ def _cell_lines(system: Section, problems: Problems) -> tuple[dict[str, CellLine
         system.complain("cell_lines", "must name at least one cell line", 'Write { "SK-BR-3" = 5000 }.')
     for name, cells in given.items():
         if isinstance(cells, bool) or not isinstance(cells, (int, float)) or not cells > 0:
-            problems.add("cells seeded must be a positive number", "Give cells per well.", column=f"system.cell_lines.{name}", value=cells)
+            problems.add(
+                "cells seeded must be a positive number",
+                "Give cells per well.",
+                column=f"system.cell_lines.{name}",
+                value=cells,
+            )
             continue
         try:
             line = load_cell_line(name)
@@ -94,7 +97,11 @@ def _cell_lines(system: Section, problems: Problems) -> tuple[dict[str, CellLine
 
 def _ligand(system: Section) -> dict[str, float]:
     table = system.section("ligand")
-    return {name: value for name in LIGANDS if (value := table.quantity(name, "nM", 0.0, low=0.0)) is not None and table.has(name)}
+    return {
+        name: value
+        for name in LIGANDS
+        if (value := table.quantity(name, "nM", 0.0, low=0.0)) is not None and table.has(name)
+    }
 
 
 def _dose(section: Section, drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
@@ -131,11 +138,18 @@ def read_times(output: Section, problems: Problems) -> np.ndarray | None:
         return None
     if isinstance(given, dict):
         table = output.section("times")
-        start, stop, step = (table.quantity(k, "h", *d, low=0.0) for k, d in (("start", (0.0,)), ("stop", ()), ("step", ())))
+        start, stop, step = (
+            table.quantity(k, "h", *d, low=0.0) for k, d in (("start", (0.0,)), ("stop", ()), ("step", ()))
+        )
         if start is None or stop is None or step is None:
             return None
         if step <= 0 or stop < start or (stop - start) / step > MAX_TIMES:
-            problems.add("times need start <= stop, a positive step and at most a million points", "Correct the table.", column=name, value=given)
+            problems.add(
+                "times need start <= stop, a positive step and at most a million points",
+                "Correct the table.",
+                column=name,
+                value=given,
+            )
             return None
         return start + step * np.arange(int(np.floor((stop - start) / step + 1e-9)) + 1)
     holder = Section({str(i): t for i, t in enumerate(given)}, name, problems)

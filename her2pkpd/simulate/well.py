@@ -37,7 +37,8 @@ class Simulation:
 
     def __repr__(self) -> str:
         names = ", ".join(self.table["variable"].unique()[:8])
-        return f"Simulation({self.model.name}: {names}; {self.solution.y.shape[1]} times, engine {self.solution.engine}, {self.solution.status_counts()})"
+        how = f"{self.solution.y.shape[1]} times, engine {self.solution.engine}, {self.solution.status_counts()}"
+        return f"Simulation({self.model.name}: {names}; {how})"
 
 
 def simulate_well(scenario: WellScenario, *, options: Options | None = None, engine: EngineName = "auto") -> Simulation:
@@ -79,7 +80,12 @@ def _overrides(scenario: WellScenario, model: Model) -> dict[str, float]:
     for name, text in scenario.parameters.items():
         index = model.parameter_index.get(name)
         if index is None:
-            problems.add("is not a parameter of this well", nearest(name, model.parameter_index), column=f"parameters.{name}", value=text)
+            problems.add(
+                "is not a parameter of this well",
+                nearest(name, model.parameter_index),
+                column=f"parameters.{name}",
+                value=text,
+            )
             continue
         try:
             values[name] = quantity(text, model.parameters[index].unit)
@@ -89,7 +95,9 @@ def _overrides(scenario: WellScenario, model: Model) -> dict[str, float]:
             continue
         low, high = model.parameters[index].lower, model.parameters[index].upper
         if not low <= values[name] <= high:
-            problems.add(f"must lie between {low:g} and {high:g}", "Correct the number.", column=f"parameters.{name}", value=text)
+            problems.add(
+                f"must lie between {low:g} and {high:g}", "Correct the number.", column=f"parameters.{name}", value=text
+            )
     problems.raise_any()
     return values
 
@@ -98,7 +106,9 @@ def _variables(scenario: WellScenario, model: Model) -> list[str]:
     known = [f"{VIABILITY}{name}" for name in scenario.cell_lines] + [*model.quantity_table, *model.species_index]
     unknown = [v for v in scenario.variables if v not in known]
     if unknown:
-        raise InputError([Problem("unknown variable", nearest(str(v), known), column="output.variables", value=v) for v in unknown])
+        raise InputError(
+            [Problem("unknown variable", nearest(str(v), known), column="output.variables", value=v) for v in unknown]
+        )
     return list(scenario.variables) or known
 
 
@@ -110,14 +120,26 @@ def _events(scenario: WellScenario, model: Model, treated: bool) -> list[Event]:
             names = in_medium if event.species == ("*",) else event.species
             unknown = [n for n in names if n not in in_medium]
             if unknown:
-                raise InputError([Problem("cannot wash what the medium does not hold", nearest(n, in_medium), column="dose.drugs", value=n) for n in unknown])
+                raise InputError(
+                    [
+                        Problem(
+                            "cannot wash what the medium does not hold",
+                            nearest(n, in_medium),
+                            column="dose.drugs",
+                            value=n,
+                        )
+                        for n in unknown
+                    ]
+                )
             events.append(Wash(event.time, names, event.kept))
         elif treated or event.species not in scenario.drugs:
             events.append(event)
     return events
 
 
-def _table(model: Model, parameters: np.ndarray, solution: Solution, variables: Sequence[str], times: np.ndarray) -> pd.DataFrame:
+def _table(
+    model: Model, parameters: np.ndarray, solution: Solution, variables: Sequence[str], times: np.ndarray
+) -> pd.DataFrame:
     own = [v for v in variables if not v.startswith(VIABILITY)]
     values: Mapping[str, np.ndarray] = {}
     if own:
@@ -134,7 +156,15 @@ def _table(model: Model, parameters: np.ndarray, solution: Solution, variables: 
         status = max(int(solution.status[lane]) for lane in lanes)
         parts.append(
             pd.DataFrame(
-                {"time": times, "time_unit": "h", "variable": name, "value": column, "unit": unit, "id": 0, "status": Status(status).name.lower()}
+                {
+                    "time": times,
+                    "time_unit": "h",
+                    "variable": name,
+                    "value": column,
+                    "unit": unit,
+                    "id": 0,
+                    "status": Status(status).name.lower(),
+                }
             )
         )
     return pd.concat(parts, ignore_index=True)

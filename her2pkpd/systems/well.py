@@ -12,7 +12,17 @@ from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, recepto
 from her2pkpd.mechanisms.signalling import ligand, quasi_steady_signalling
 from her2pkpd.model import Builder, Model, Source
 
-GLOBAL = ("kint", "Vc", "omega", "antibody_pair.internalisation_ratio", "kturn.HER2", "kturn.EGFR", "n_S", "n_crit", "Nmax")
+GLOBAL = (
+    "kint",
+    "Vc",
+    "omega",
+    "antibody_pair.internalisation_ratio",
+    "kturn.HER2",
+    "kturn.EGFR",
+    "n_S",
+    "n_crit",
+    "Nmax",
+)
 """Mechanism parameters every well has."""
 
 CELL = ("a_li", "a_egfr", "w", "S50", "S_crit", "k_apo", "tolerance")
@@ -79,7 +89,9 @@ def cell_parameters(line: CellLine) -> dict[str, float]:
 
 
 def _sourced(build: Builder, name: str, value: Sourced) -> None:
-    build.parameter(name, value.canonical, value.canonical_unit, source=Source(value.source.citation, value.source.certainty))
+    build.parameter(
+        name, value.canonical, value.canonical_unit, source=Source(value.source.citation, value.source.certainty)
+    )
 
 
 def _global_parameters(build: Builder, ligands: Sequence[str]) -> None:
