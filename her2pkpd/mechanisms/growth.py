@@ -1,15 +1,19 @@
 """Growth and death of cells: division driven by the HER2 signal, apoptosis when it is lost, toxicity beside it.
 
 mu    = ln2/td * [(1 - w) + w*g(S)/g(1)] * (1 - Ntotal/Nmax),   g(S) = S^n/(S50^n + S^n)
-death = k_apo * S_crit^m/(S_crit^m + S^m) + sum over drugs of kmax*I^h/(IC50^h + I^h)
+death = k_apo * S_crit^m/(S_crit^m + S^m) + kmax*u^h/(1 + u^h),   u = sum over drugs of I/IC50
 
 w is how far the line's division depends on the signal: 1 in addicted lines, 0 in HER2-negative ones. The second
 term of death is toxicity off the HER2 family, which every kinase inhibitor shows at micromolar concentrations.
+Several drugs add up in units of their own IC50 (Loewe), so that a drug mixed with itself is that drug; height and
+slope of the mixture are the drugs' own, weighted by their shares of u.
 The forms are this package's own; Scheuher 2023 and Shah 2012 use the same saturable kill for payloads.
 """
 
 from collections.abc import Sequence
 from typing import Any
+
+import jax.numpy as jnp
 
 from her2pkpd.mechanisms.hill import hill
 from her2pkpd.mechanisms.population import count
@@ -51,13 +55,26 @@ def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str
 
     def death(s: Scope, p: Scope) -> Any:
         total = own(p, "k_apo") * (1.0 - hill(s[f"signal.{population}"], own(p, "S_crit"), p["n_crit"]))
-        for drug in toxic:
-            half = p[f"{drug}.IC50_off"] * own(p, "tolerance")
-            total = total + p[f"{drug}.kmax_off"] * hill(s[drug], half, p[f"{drug}.h_off"])
-        return total
+        return total + _toxicity(s, p, toxic, own(p, "tolerance"))
 
     cells = count(population)
     build.quantity(f"mu.{population}", division, "1/h", "division rate")
     build.quantity(f"death.{population}", death, "1/h", "death rate")
     build.growth(cells, lambda s, p: s[f"mu.{population}"], name=f"division of {population}", equation="mu*N")
     build.death(cells, lambda s, p: s[f"death.{population}"], name=f"death of {population}", equation="death*N")
+
+
+def _toxicity(s: Scope, p: Scope, drugs: Sequence[str], tolerance: Any) -> Any:
+    if not drugs:
+        return 0.0
+    doses = [s[drug] / (p[f"{drug}.IC50_off"] * tolerance) for drug in drugs]
+    if len(drugs) == 1:
+        return p[f"{drugs[0]}.kmax_off"] * hill(doses[0], 1.0, p[f"{drugs[0]}.h_off"])
+    total = sum(doses[1:], doses[0])
+    # Shares of nothing: any number serves, because the effect itself is zero there.
+    shares = [dose / jnp.where(total > 1e-12, total, 1.0) for dose in doses]
+    top, slope = (
+        sum(share * p[f"{drug}.{name}"] for share, drug in zip(shares, drugs, strict=True))
+        for name in ("kmax_off", "h_off")
+    )
+    return top * hill(total, 1.0, slope)
