@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 
@@ -14,10 +15,10 @@ def hill(x: Any, half: Any, n: Any) -> Any:
         n: Hill exponent.
 
     A power of a negative rounding error, and the derivative 0^(n-1)*log 0 at zero, are what make plain Hill
-    expressions return NaN; below a millionth of a millionth of `half` the effect is taken as zero.
+    expressions return NaN; below a millionth of a millionth of `half` the effect is taken as zero. The logistic of
+    n*log(x/half) is the same function and does not overflow far above `half`.
     """
     ratio = x / half
-    tiny = ratio > 1e-12
-    safe = jnp.where(tiny, ratio, 1.0)
-    power = jnp.exp(n * jnp.log(safe))
-    return jnp.where(tiny, power / (1.0 + power), 0.0)
+    enough = ratio > 1e-12
+    safe = jnp.where(enough, ratio, 1.0)
+    return jnp.where(enough, jax.nn.sigmoid(n * jnp.log(safe)), 0.0)
