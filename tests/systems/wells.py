@@ -67,7 +67,7 @@ def run(
     return solution
 
 
-def outputs(model: Model, solution: Solution, names: Sequence[str], changes: Mapping[str, float] = {}) -> np.ndarray:  # noqa: B006
+def outputs(model: Model, solution: Solution, names: Sequence[str], changes: Mapping[str, float] = {}) -> np.ndarray:
     """Named outputs of every lane, (L, M, n), at parameters all lanes share."""
     return model.outputs(list(names), solution.y, model.parameter_vector(changes))
 
