@@ -1,10 +1,15 @@
-"""The JAX program of the reference engine: one adaptive Kvaerno5 loop over the events of every lane.
+"""The JAX program of the reference engine: one adaptive loop over the events of every lane.
 
 Each interval between two events is integrated in unit time, dy/dtau = (t1 - t0) f(y), tau from 0 to 1, so a
 derivative with respect to a dose time, a lag or the length of an infusion is the derivative with respect to
-an ordinary factor of the rates. Step sizes are constants to the differentiation.
+an ordinary factor of the rates.
+
+Derivatives are tangents of the very steps taken, with step sizes as constants. Their own error estimates take
+part in the choice of step: a lane that holds no drug has nothing to resolve in its state, but much in how the
+state would answer to a dose.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import diffrax
@@ -26,7 +31,7 @@ _SMALLEST = 1e-18
 
 
 class Terms(NamedTuple):
-    """What derivatives are taken of: (L, P), (L, n), (L, S+1), (L, S, n), (L, S, n)."""
+    """What derivatives are taken of: (L, P), (L, n), (L, S+1), (L, S, n), (L, S, n); tangents end in K."""
 
     parameters: Any
     initial: Any
@@ -48,13 +53,15 @@ class Fixed(NamedTuple):
     reset: Any
     rtol: Any
     atol: Any
+    scale: Any
     max_steps: Any
 
 
 class _Lane(NamedTuple):
-    """State of one lane: position, step size (in h) and controller memory."""
+    """One lane: state (n,), tangents (n, K) or None, position, step size (in h), controller memory, counts."""
 
     y: Any
+    dy: Any
     event: Any
     fresh: Any
     tau: Any
@@ -65,144 +72,216 @@ class _Lane(NamedTuple):
     status: Any
 
 
-def integrate(model: Model, terms: Terms, fixed: Fixed) -> tuple[Any, tuple[Any, Any, Any]]:
+class _Attempt(NamedTuple):
+    """What came of trying a step: the new state, and whether it is kept and ends the interval."""
+
+    y: Any
+    dy: Any
+    kept: Any
+    arrived: Any
+    tau: Any
+    h: Any
+    memory: Any
+
+
+def integrate(
+    model: Model, terms: Terms, tangents: Terms | None, fixed: Fixed
+) -> tuple[Any, Any, tuple[Any, Any, Any]]:
     """Integrate all lanes.
 
     Returns:
-        Saved states (L, M, n), and per lane status, accepted and rejected steps.
+        Saved states (L, M, n), their derivatives (L, M, n, K) or None, and per lane status, accepted and
+        rejected steps.
     """
-    lanes, n = terms.initial.shape
-    saves = fixed.times.shape[1]
-    shared = Fixed(0, 0, 0, 0, 0, 0, 0, 0, None, None, None)
-    axes = (0, Terms(0, 0, 0, 0, 0), shared)
-    advance = jax.vmap(lambda lane, t, f: _advance(model, lane, t, f), in_axes=axes)
-    start = _start(terms, fixed)
+    (lanes, n), saves = terms.initial.shape, fixed.times.shape[1]
+    shared = Fixed(0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None)
+    advance = jax.vmap(lambda lane, t, d, f: _advance(model, lane, t, d, f), in_axes=(0, 0, 0, shared))
     out = jnp.full((lanes, saves + 1, n), jnp.nan)
+    dout = None if tangents is None else jnp.full((lanes, saves + 1, n, tangents.initial.shape[-1]), jnp.nan)
 
-    def running(carry: tuple[_Lane, Any]) -> Any:
+    def running(carry: tuple[_Lane, Any, Any]) -> Any:
         return jnp.any(carry[0].status == RUNNING)
 
-    def body(carry: tuple[_Lane, Any]) -> tuple[_Lane, Any]:
-        lane, saved = carry
-        lane, row, value = advance(lane, terms, fixed)
-        return lane, saved.at[jnp.arange(lanes), row].set(value)
+    def body(carry: tuple[_Lane, Any, Any]) -> tuple[_Lane, Any, Any]:
+        lane, out, dout = carry
+        lane, row, y, dy = advance(lane, terms, tangents, fixed)
+        place = (jnp.arange(lanes), row)
+        return lane, out.at[place].set(y), None if dout is None else dout.at[place].set(dy)
 
-    lane, out = jax.lax.while_loop(running, body, (start, out))
-    return out[:, :saves], (lane.status, lane.steps, lane.rejected)
+    lane, out, dout = jax.lax.while_loop(running, body, (_start(terms, tangents, fixed), out, dout))
+    return out[:, :saves], None if dout is None else dout[:, :saves], (lane.status, lane.steps, lane.rejected)
 
 
-def _start(terms: Terms, fixed: Fixed) -> _Lane:
+def _start(terms: Terms, tangents: Terms | None, fixed: Fixed) -> _Lane:
     lanes = terms.initial.shape[0]
     zero, count = jnp.zeros(lanes), jnp.zeros(lanes, dtype=int)
     finite = jnp.isfinite(terms.parameters).all(axis=1) & jnp.isfinite(fixed.times).all(axis=1)
     status = jnp.where(finite, RUNNING, int(Status.NOT_FINITE))
     memory = (jnp.ones(lanes), jnp.ones(lanes))
-    return _Lane(terms.initial, count, jnp.ones(lanes, dtype=bool), zero, zero, memory, count, count, status)
+    dy = None if tangents is None else tangents.initial
+    return _Lane(terms.initial, dy, count, jnp.ones(lanes, dtype=bool), zero, zero, memory, count, count, status)
 
 
-def _advance(model: Model, lane: _Lane, terms: Terms, fixed: Fixed) -> tuple[_Lane, Any, Any]:
-    """Act on a fresh event, then try one step; returns the lane, the row to save to (M: none) and the value."""
-    saves, active = fixed.times.shape[0], lane.status == RUNNING
-    acts = active & lane.fresh & (fixed.act[lane.event] >= 0)
-    y = jnp.where(acts, _jump(lane.y, fixed.act[lane.event], terms, fixed), lane.y)
+def _push(function: Callable[..., tuple[Any, Any]], primals: tuple[Any, ...], tangents: Any) -> tuple[Any, Any, Any]:
+    """Value, derivatives along the last axis of `tangents` (None: none) and auxiliary output of `function`."""
+    if tangents is None:
+        value, aux = function(*primals)
+        return value, None, aux
+
+    def along(tangent: Any) -> tuple[Any, Any, Any]:
+        return jax.jvp(function, primals, tangent, has_aux=True)
+
+    return jax.vmap(along, in_axes=-1, out_axes=(None, -1, None))(tangents)
+
+
+def _where(condition: Any, yes: Any, no: Any) -> Any:
+    return None if yes is None else jnp.where(condition, yes, no)
+
+
+def _advance(model: Model, lane: _Lane, terms: Terms, tangents: Any, fixed: Fixed) -> tuple[_Lane, Any, Any, Any]:
+    """Act on a fresh event, then try one step; also returns the row to save to (M: none) and what to save."""
+    event, active = lane.event, lane.status == RUNNING
+    acts = active & lane.fresh & (fixed.act[event] >= 0)
+
+    def act(y: Any, t: Terms) -> tuple[Any, None]:
+        k = fixed.act[event]
+        return fixed.keep[k] * jnp.where(fixed.reset[k], t.initial, y) + t.jump[k], None
+
+    def look(y: Any, t: Terms) -> tuple[Any, None]:
+        slope = model.vector_field(y, t.parameters) + _infusion(t, fixed, event)
+        return (slope, _length(t, fixed, event)), None
+
+    y, dy, _ = _push(act, (lane.y, terms), None if tangents is None else (lane.dy, tangents))
+    y, dy = jnp.where(acts, y, lane.y), _where(acts, dy, lane.dy)
     finite = jnp.isfinite(y).all()
-    wanted = active & lane.fresh & finite & (fixed.save[lane.event] >= 0)
-    row = jnp.where(wanted, fixed.save[lane.event], saves)
+    saved = active & lane.fresh & finite & (fixed.save[event] >= 0)
+    row = jnp.where(saved, fixed.save[event], fixed.times.shape[0])
 
-    clock = jnp.concatenate([terms.boundaries, fixed.times])
-    done = lane.event >= fixed.last
-    following = jnp.minimum(lane.event + 1, fixed.last)
-    length = clock[fixed.source[following]] - clock[fixed.source[lane.event]]
-    infusion = terms.infusion[jnp.maximum(fixed.segment[lane.event], 0)]
-    # A finished lane stands still at a harmless state while the others go on.
-    length = jnp.where(active & ~done & finite, length, 0.0)
-    y = jnp.where(active & ~finite, jnp.nan, y)
-    slope = model.vector_field(y, terms.parameters) + infusion
-    broken = ~done & ~jnp.isfinite(slope).all()
-
-    began = active & lane.fresh & (fixed.act[lane.event] >= 0)
-    stepped, arrived = _step(model, lane._replace(y=y), slope, length, began, infusion, terms.parameters, fixed)
+    both = None if tangents is None else (dy, tangents)
+    (slope, length), changes, _ = _push(look, (y, terms), both)
+    dslope, dlength = (None, None) if changes is None else changes
+    done = event >= fixed.last
     idle = length == 0
+    broken = ~finite | (~done & ~jnp.isfinite(slope).all())
+    lane = lane._replace(y=y, dy=dy)
+    tried = _attempt(model, lane, terms, tangents, fixed, (slope, dslope, length, acts))
+
     # The value of an interval of no length is its starting point; its derivative by the length is the slope.
-    y_next = jnp.where(idle, y + length * jnp.where(idle & ~broken, slope, 0.0), stepped.y)
-    move = active & ~done & (idle | arrived)
-    status = jnp.where(
-        ~finite | broken,
-        int(Status.NOT_FINITE),
-        jnp.where(done, int(Status.OK), _limits(stepped, idle | arrived, length, fixed)),
+    y_end = jnp.where(idle, y, tried.y)
+    dy_end = None if dy is None else jnp.where(idle, dy + slope[:, None] * dlength, tried.dy)
+    moves = active & ~done & ~broken & (idle | tried.arrived)
+    works = active & ~done & ~broken & ~idle
+    after = lane._replace(
+        y=jnp.where(moves | works, y_end, y),
+        dy=_where(moves | works, dy_end, dy),
+        event=event + moves,
+        fresh=moves,
+        tau=jnp.where(moves | ~works, 0.0, tried.tau),
+        h=jnp.where(works, tried.h, lane.h),
+        memory=tuple(jnp.where(works, new, old) for new, old in zip(tried.memory, lane.memory, strict=True)),
+        steps=lane.steps + (works & tried.kept),
+        rejected=lane.rejected + (works & ~tried.kept),
     )
-    chosen = stepped._replace(
-        y=jnp.where(active, y_next, lane.y),
-        event=lane.event + move,
-        fresh=move,
-        tau=jnp.where(move, 0.0, stepped.tau),
-        h=jnp.where(idle, lane.h, stepped.h),
-        steps=jnp.where(idle, lane.steps, stepped.steps),
-        rejected=jnp.where(idle, lane.rejected, stepped.rejected),
-        status=jnp.where(active, status, lane.status),
-    )
-    return chosen, row, y
+    outcome = jnp.where(works & ~tried.arrived, _limits(after, length, fixed), RUNNING)
+    outcome = jnp.where(done & finite, int(Status.OK), jnp.where(broken, int(Status.NOT_FINITE), outcome))
+    return after._replace(status=jnp.where(active, outcome, lane.status)), row, y, dy
 
 
-def _jump(y: Any, k: Any, terms: Terms, fixed: Fixed) -> Any:
-    y = jnp.where(fixed.reset[k], terms.initial, y)
-    return fixed.keep[k] * y + terms.jump[k]
+def _infusion(terms: Terms, fixed: Fixed, event: Any) -> Any:
+    return terms.infusion[jnp.maximum(fixed.segment[event], 0)]
 
 
-def _limits(lane: _Lane, arrived: Any, length: Any, fixed: Fixed) -> Any:
+def _length(terms: Terms, fixed: Fixed, event: Any) -> Any:
+    """Length in h of the interval after an event; zero after the last."""
+    clock = jnp.concatenate([terms.boundaries, fixed.times])
+    following = jnp.minimum(event + 1, fixed.last)
+    return jnp.where(event < fixed.last, clock[fixed.source[following]] - clock[fixed.source[event]], 0.0)
+
+
+def _limits(lane: _Lane, length: Any, fixed: Fixed) -> Any:
     least = jnp.maximum(_SMALLEST, 4 * jnp.finfo(float).eps * lane.tau) * length
-    status = jnp.where(~arrived & (lane.h < least), int(Status.STEP_TOO_SMALL), RUNNING)
-    spent = ~arrived & (lane.steps + lane.rejected >= fixed.max_steps)
-    return jnp.where(spent & (status == RUNNING), int(Status.MAX_STEPS), status)
+    spent = lane.steps + lane.rejected >= fixed.max_steps
+    status = jnp.where(spent, int(Status.MAX_STEPS), RUNNING)
+    return jnp.where(lane.h < least, int(Status.STEP_TOO_SMALL), status)
 
 
-def _step(
-    model: Model, lane: _Lane, slope: Any, length: Any, began: Any, infusion: Any, p: Any, fixed: Fixed
-) -> tuple[_Lane, Any]:
-    """Try one Kvaerno5 step; returns the lane after it and whether it reached the end of the interval."""
-    scale = jax.lax.stop_gradient(fixed.atol + fixed.rtol * jnp.abs(lane.y))
-    span = jax.lax.stop_gradient(length)
-    h = jnp.where(began | (lane.h == 0), _first_step(lane.y, slope, scale), lane.h)
+def _attempt(model: Model, lane: _Lane, terms: Terms, tangents: Any, fixed: Fixed, seen: tuple[Any, ...]) -> _Attempt:
+    """Try one step inside an interval of positive length; `seen` is slope, its tangents, length, fresh start."""
+    slope, dslope, length, began = seen
+    scale = fixed.atol * fixed.scale + fixed.rtol * jnp.abs(lane.y)
+    span = jnp.where(length > 0, length, 1.0)
+    first = jnp.minimum(_first_step(lane.y, slope, scale), _first_tangent_step(lane.dy, dslope, fixed))
+    h = jnp.where(began | (lane.h == 0), first, lane.h)
     left = 1.0 - lane.tau
-    wish = h / jnp.where(span > 0, span, 1.0)
-    last = wish * _STRETCH >= left
-    dtau = jax.lax.stop_gradient(jnp.where(last, left, wish))
+    last = h / span * _STRETCH >= left
+    dtau = jnp.where(last, left, h / span)
 
     def field(y: Any, args: Any) -> Any:
         return args[0] * (model.vector_field(y, args[1]) + args[2])
 
-    y1, error, converged = step(field, lane.y, (length, p, infusion), dtau, scale)
-    controller = diffrax.PIDController(
-        rtol=fixed.rtol, atol=fixed.atol, norm=_largest, pcoeff=0.3, icoeff=0.4, error_order=5
+    def trial(y: Any, t: Terms) -> tuple[Any, Any]:
+        args = (_length(t, fixed, lane.event), t.parameters, _infusion(t, fixed, lane.event))
+        result = step(field, y, args, dtau, scale)
+        return (result.y, result.error), result.converged
+
+    both = None if tangents is None else (lane.dy, tangents)
+    (y, error), moved, converged = _push(trial, (lane.y, terms), both)
+    dy, derror = (None, None) if moved is None else moved
+    y_ratio = _ratio(error, jnp.maximum(jnp.abs(lane.y), jnp.abs(y)), fixed.atol * fixed.scale, fixed.rtol)
+    ratio = jnp.maximum(y_ratio, _tangent_ratio(derror, lane.dy, dy, fixed))
+    ratio = jnp.where(converged & jnp.isfinite(ratio), ratio, jnp.inf)
+
+    # Errors go to the controller already in units of the tolerance.
+    controller = diffrax.PIDController(rtol=0.0, atol=1.0, norm=jnp.max, pcoeff=0.3, icoeff=0.4, error_order=5)
+    none = jnp.zeros(1)
+    kept, start, stop, _, memory, _ = controller.adapt_step_size(
+        0.0, dtau, none, none, None, ratio[None], 5, (*lane.memory, False)
     )
-    error = jax.lax.stop_gradient(jnp.where(converged & jnp.isfinite(error), error, jnp.inf))
-    before, after = jax.lax.stop_gradient((lane.y, y1))
-    keep, start, stop, _, memory, _ = controller.adapt_step_size(
-        0.0, dtau, before, after, None, error, 5, (*lane.memory, False)
-    )
-    keep = keep & jnp.isfinite(y1).all()
     h_next = (stop - start) * span
     # A step cut short by an event says little about the size the solution allows.
-    h_next = jnp.where(keep & last, jnp.maximum(h_next, h), h_next)
-    arrived = keep & last
-    moved = lane._replace(
-        y=jnp.where(keep, y1, lane.y),
-        fresh=jnp.zeros_like(lane.fresh),
-        tau=jnp.where(keep, lane.tau + dtau, lane.tau),
-        h=jax.lax.stop_gradient(h_next),
-        memory=memory[:2],
-        steps=lane.steps + keep,
-        rejected=lane.rejected + ~keep,
+    h_next = jnp.where(kept & last, jnp.maximum(h_next, h), h_next)
+    return _Attempt(
+        jnp.where(kept, y, lane.y),
+        _where(kept, dy, lane.dy),
+        kept,
+        kept & last,
+        jnp.where(kept, lane.tau + dtau, lane.tau),
+        h_next,
+        memory[:2],
     )
-    return moved, arrived
 
 
 def _largest(x: Any) -> Any:
     return jnp.max(jnp.abs(x))
 
 
+def _ratio(error: Any, size: Any, atol: Any, rtol: Any) -> Any:
+    """Largest error in units of the tolerance; NaN where it is not a number."""
+    return _largest(error / (atol + rtol * size))
+
+
+def _tangent_tolerance(size: Any, fixed: Fixed) -> Any:
+    """(n, K) tolerance of tangents of absolute size `size`: atol counts against the direction's largest entry."""
+    along = jnp.max(size / fixed.scale[:, None], axis=0)
+    tolerance = fixed.rtol * size + fixed.atol * fixed.scale[:, None] * along
+    return jnp.where(tolerance > 0, tolerance, 1.0)
+
+
+def _tangent_ratio(error: Any, before: Any, after: Any, fixed: Fixed) -> Any:
+    if error is None:
+        return 0.0
+    return _largest(error / _tangent_tolerance(jnp.maximum(jnp.abs(before), jnp.abs(after)), fixed))
+
+
 def _first_step(y: Any, slope: Any, scale: Any) -> Any:
     """A step that moves the state by a hundredth of itself, or of its tolerance where that is larger."""
     rate = _largest(slope / scale)
     h = 0.01 * (1 + _largest(y / scale)) / jnp.where(rate > 0, rate, 1.0)
-    return jax.lax.stop_gradient(jnp.where(rate > 0, h, jnp.inf))
+    return jnp.where(rate > 0, h, jnp.inf)
+
+
+def _first_tangent_step(dy: Any, dslope: Any, fixed: Fixed) -> Any:
+    """As `_first_step`, for the tangents; one that starts from zero says nothing yet."""
+    if dy is None:
+        return jnp.inf
+    return _first_step(dy, dslope, jnp.where(jnp.any(dy != 0, axis=0), _tangent_tolerance(jnp.abs(dy), fixed), jnp.inf))

@@ -22,7 +22,7 @@ _KAPPA = 1e-2
 _ITERATIONS = 10
 
 Field = Callable[[Any, Any], Any]
-"""Vector field of (y, args); `args` may carry tangents."""
+"""Vector field of (y, args). Whatever JAX transforms must come in through the arguments, not a closure."""
 
 
 def _square(rows: Any) -> np.ndarray:

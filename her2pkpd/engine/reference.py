@@ -24,7 +24,7 @@ from her2pkpd.model.model import Model
 from her2pkpd.model.trace import UntraceableError, double_precision
 
 _KEPT = 64
-_programs: OrderedDict[tuple[Any, bool], Callable[..., Any]] = OrderedDict()
+_programs: OrderedDict[Any, Callable[..., Any]] = OrderedDict()
 
 
 def solve(batch: Batch, options: Options | None = None, directions: Directions | None = None) -> Solution:
@@ -46,48 +46,34 @@ def solve(batch: Batch, options: Options | None = None, directions: Directions |
     assert initial is not None
     terms = Terms(pad(batch.parameters, rows), pad(initial, rows), events.boundaries, events.jump, events.infusion)
     fixed = _fixed(batch.model, events, options, batch.segments.n_lanes)
+    tangents = None if directions is None else _tangents(batch, directions, terms)
     with double_precision():
-        if directions is None:
-            y, counts = _program(batch.model, False)(terms, fixed)
-            dy = None
-        else:
-            tangents = _tangents(batch, directions, terms)
-            (y, dy), counts = _program(batch.model, True)(terms, tangents, fixed)
+        y, dy, counts = _program(batch.model)(terms, tangents, fixed)
     return _solution(batch, np.asarray(y), None if dy is None else np.asarray(dy), [np.asarray(c) for c in counts])
 
 
 def _fixed(model: Model, events: Timeline, options: Options, lanes: int) -> Fixed:
     last = events.last.copy()
     last[lanes:] = 0
-    atol = options.atol * np.array([s.scale for s in model.species])
+    scale = np.array([s.scale for s in model.species])
     return Fixed(
         events.source, events.act, events.save, events.segment, last, events.times, events.keep, events.reset,
-        np.float64(options.rtol), atol, np.int64(options.max_steps),
+        np.float64(options.rtol), np.float64(options.atol), scale, np.int64(options.max_steps),
     )  # fmt: skip
 
 
-def _program(model: Model, tangent: bool) -> Callable[..., Any]:
+def _program(model: Model) -> Callable[..., Any]:
     try:
         key: Any = model.hash
     except UntraceableError:
         # Such a model has no content hash; the entry keeps the object alive, so its id stays its own.
         key = id(model)
-    if (key, tangent) not in _programs:
-        _programs[key, tangent] = jax.jit(partial(_forward if tangent else integrate, model))
+    if key not in _programs:
+        _programs[key] = jax.jit(partial(integrate, model))
         if len(_programs) > _KEPT:
             _programs.popitem(last=False)
-    _programs.move_to_end((key, tangent))
-    return _programs[key, tangent]
-
-
-def _forward(model: Model, terms: Terms, tangents: Terms, fixed: Fixed) -> tuple[Any, Any]:
-    """Values (L, M, n) with derivatives (L, M, n, K); `tangents` carry the directions on their last axis."""
-
-    def along(tangent: Terms) -> tuple[Any, Any, Any]:
-        return jax.jvp(lambda t: integrate(model, t, fixed), (terms,), (tangent,), has_aux=True)
-
-    y, dy, counts = jax.vmap(along, in_axes=-1, out_axes=(None, -1, None))(tangents)
-    return (y, dy), counts
+    _programs.move_to_end(key)
+    return _programs[key]
 
 
 def _tangents(batch: Batch, d: Directions, like: Terms) -> Terms:
