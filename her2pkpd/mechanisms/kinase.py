@@ -3,7 +3,9 @@
 Free pocket F = 1 - sum of occupied fractions; inhibitors of one kinase compete for it.
 
 Reversible:  dO/dt = koff*(I/Ki*F - O) - (kturn + mu)*O     Ki is the apparent constant at cellular ATP
-Covalent:    dX/dt = kinact*I/(KI + I)*F - (kturn + mu)*X   recovery only by receptor synthesis
+Covalent:    dX/dt = kinact*I/KI/(1 + sum of I/KI)*F - (kturn + mu)*X   recovery only by receptor synthesis
+
+The sum runs over all covalent inhibitors, which share the pocket in the fast step before the bond forms.
 
 Ki in cells is left as a parameter of its own, because Ki*(1 + ATP/Km) over-predicts for inhibitors that prefer
 an inactive conformation, lapatinib and tucatinib among them.
@@ -11,10 +13,10 @@ an inactive conformation, lapatinib and tucatinib among them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from her2pkpd.mechanisms.population import MEDIUM
-from her2pkpd.model import Builder
+from her2pkpd.model import Builder, Scope
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ def kinase_inhibition(build: Builder, population: str, kinase: str, inhibitors: 
         "1",
         f"fraction of {kinase} kinase free of inhibitor",
     )
+    covalent = [i.drug for i in inhibitors if i.mode == "covalent"]
     for inhibitor, name in zip(inhibitors, held, strict=True):
         if inhibitor.mode == "reversible":
             _reversible(build, population, kinase, inhibitor.drug, name)
         else:
-            _covalent(build, population, kinase, inhibitor.drug, name)
+            _covalent(build, population, kinase, inhibitor.drug, name, covalent)
         build.reaction(
             f"new {kinase} replaces {kinase}:{inhibitor.drug} in {population}",
             {name: -1},
@@ -85,11 +88,18 @@ def _reversible(build: Builder, population: str, kinase: str, drug: str, name: s
     )
 
 
-def _covalent(build: Builder, population: str, kinase: str, drug: str, name: str) -> None:
+def _covalent(build: Builder, population: str, kinase: str, drug: str, name: str, rivals: Sequence[str]) -> None:
     free, key = active(kinase, population), f"{drug}.{kinase}"
+    others = [r for r in rivals if r != drug]
+    half = f"KI*(1 + {' + '.join(f'[{r}]/KI_{r}' for r in others)})" if others else "KI"
+
+    def inactivation(s: Scope, p: Scope) -> Any:
+        crowd = sum((s[r] / p[f"{r}.{kinase}.KI"] for r in others), 0.0)
+        return p[f"{key}.kinact"] * s[drug] / (p[f"{key}.KI"] * (1.0 + crowd) + s[drug]) * s[free]
+
     build.reaction(
         f"{drug} inactivates the {kinase} kinase in {population}",
         {name: 1},
-        lambda s, p: p[f"{key}.kinact"] * s[drug] / (p[f"{key}.KI"] + s[drug]) * s[free],
-        equation=f"kinact*[{drug}]/(KI + [{drug}])*free",
+        inactivation,
+        equation=f"kinact*[{drug}]/({half} + [{drug}])*free",
     )
