@@ -228,5 +228,6 @@ def _without_blank_rows(cells: Cells) -> Cells:
     for column in cells.columns:
         if not blank.any():
             return cells
-        blank[blank] = [not str(cell).strip() for cell in column[blank]]
+        codes, values = pd.factorize(column[blank])
+        blank[blank] = np.array([not str(value).strip() for value in values], dtype=bool)[codes]
     return Cells(cells.header, [column[~blank] for column in cells.columns], cells.rows[~blank])

@@ -226,9 +226,9 @@ def _require_controls(wells: Wells, x: np.ndarray, x_ctrl: np.ndarray, problems:
         )
     missing = wells.treated & wells.is_count & np.isnan(x_ctrl)
     lacking = pd.DataFrame({"line": wells.cell_line, "time": wells.time, "row": wells.rows}).loc[missing]
-    for (line, time), rows in groups(lacking, ["line", "time"]):
+    for (line, hours), rows in groups(lacking, ["line", "time"]):
         problems.add(
-            f"cell line {line!r} has treated but no untreated wells at {time:g} h",
+            f"cell line {line!r} has treated but no untreated wells at {hours:g} h",
             "Add rows with concentration 0 at that time.",
             row=int(rows["row"].to_numpy()[0]),
             column="concentration",

@@ -194,7 +194,7 @@ def _is_case_a(source: Source) -> bool:
 
 def _from_plate(plate: Plate) -> Wells:
     wells = plate.frame
-    given = wells.drop(columns="row").assign(time_unit="h")
+    given = wells.drop(columns="row").assign(time_unit="h", division_time_unit="h")
     for k in range(1, plate.n_drugs + 1):
         given["unit" if k == 1 else f"unit_{k}"] = "nM"
     return _stacked(plate.name, given, wells)

@@ -250,7 +250,9 @@ def _content_hash(wells: pd.DataFrame) -> str:
         digest.update(f"\x1d{name}\x1e".encode())
         column = wells[name].to_numpy()
         if column.dtype == np.float64:
-            digest.update(np.ascontiguousarray(column).tobytes())
+            digest.update(column.astype("<f8").tobytes())
         else:
-            digest.update("\x1f".join(map(str, column)).encode("utf-8", "surrogatepass"))
+            codes, values = pd.factorize(column)
+            digest.update(codes.astype("<i8").tobytes())
+            digest.update("\x1f".join(map(str, values)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -1,11 +1,12 @@
 """What must hold in a plate, and its conversion to canonical units."""
 
+import re
 from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
 
-from her2pkpd.data.cells import each
+from her2pkpd.data.cells import REPORTED, each
 from her2pkpd.data.names import VEHICLES, resolve
 from her2pkpd.data.readouts import check_untreated, find_readouts, to_canonical
 from her2pkpd.data.table import Table
@@ -53,9 +54,8 @@ def canonical_wells(
     frame = pd.DataFrame(wells)
     untreated = (np.column_stack(doses) == 0).all(axis=1)
     groups = frame.groupby(["cell_line", "time", "plate", "readout"], sort=False, dropna=False).ngroup().to_numpy()
-    check_untreated(
-        table, untreated & (frame["time"].to_numpy() > 0), groups, np.array(names, dtype=object)[codes], canonical
-    )
+    late = untreated & (frame["time"].to_numpy() > 0)
+    check_untreated(table, late, groups, codes, names, canonical)
     _refuse_doubled_wells(table, frame, untreated)
     return frame
 
@@ -246,14 +246,25 @@ def _refuse_doubled_wells(table: Table, frame: pd.DataFrame, untreated: np.ndarr
     """Equal wells are copies, except untreated wells that differ in their value: plates have many of those."""
     keys = frame.drop(columns=["row", "value", "sd"])
     keys["control"] = np.where(untreated, frame["value"], 0.0)
-    doubled = keys.duplicated(keep="first").to_numpy()
+    doses = [column for column in frame.columns if re.fullmatch(r"concentration(_\d+)?", column)]
+    sound = np.isfinite(frame[[*doses, "time"]].to_numpy(dtype=float)).all(axis=1)
+    doubled = keys.duplicated(keep="first").to_numpy() & sound
     if not doubled.any():
         return
+    same = keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup()
+    first = frame["row"].groupby(same).transform("first").to_numpy()
     has = "replicate" in table
-    rule = "the same well is given twice" + (" for one replicate" if has else "")
     remedy = (
         "Delete the copy, or number the replicates apart."
         if has
         else "Delete the copy, or add a column 'replicate' that tells the wells apart."
     )
-    table.flag(doubled, "value", rule, remedy)
+    index = np.flatnonzero(doubled)
+    for i in index[:REPORTED]:
+        which = " with the same replicate" if has else ""
+        rule = f"the same well{which} is given in row {first[i]}"
+        table.flag(np.array([i]), "value", rule, remedy)
+    if len(index) > REPORTED:
+        table.flag(
+            index[-1:], "value", f"{len(index) - REPORTED} more wells are given twice, the last of them here", remedy
+        )

@@ -178,7 +178,12 @@ def _check_range(table: Table, where: np.ndarray, name: str, values: np.ndarray,
 
 
 def check_untreated(
-    table: Table, untreated: np.ndarray, groups: np.ndarray, names: np.ndarray, canonical: np.ndarray
+    table: Table,
+    untreated: np.ndarray,
+    groups: np.ndarray,
+    codes: np.ndarray,
+    names: list[str],
+    canonical: np.ndarray,
 ) -> None:
     """Untreated wells must sit near the value their scale gives them by definition.
 
@@ -186,15 +191,18 @@ def check_untreated(
         table: the table, for messages.
         untreated: (n,) mask of untreated wells after time zero.
         groups: (n,) codes of the sets of wells that share their controls.
-        names: (n,) scale name of each row.
+        codes: (n,) codes into `names`.
+        names: scale names, "" where unknown.
         canonical: (n,) canonical values.
     """
-    expected = np.array([getattr(SCALES.get(name), "untreated", None) or np.nan for name in names], dtype=float)
+    by_name = [getattr(SCALES.get(name), "untreated", None) or np.nan for name in names]
+    expected = np.array(by_name, dtype=float)[codes]
     where = np.flatnonzero(untreated & np.isfinite(canonical) & np.isfinite(expected))
     wells = pd.DataFrame({"group": groups[where], "value": canonical[where], "index": where})
     summary = wells.groupby("group", sort=False).agg(middle=("value", "median"), index=("index", "first"))
     for middle, i in zip(summary["middle"], summary["index"], strict=True):
-        scale = SCALES[str(names[i])]
+        name = names[codes[i]]
+        scale = SCALES[name]
         if abs(middle - expected[i]) <= 0.5 * expected[i]:
             continue
         wanted = (expected[i] - scale.offset) / scale.factor
@@ -202,6 +210,6 @@ def check_untreated(
         table.flag(
             np.array([i]),
             "value",
-            f"untreated wells must have a {names[i]} near {wanted:g}, but here their median is {found:.3g}",
+            f"untreated wells must have a {name} near {wanted:g}, but here their median is {found:.3g}",
             "Divide by the untreated wells of the same plate and time, or name the readout the values really have.",
         )

@@ -131,7 +131,7 @@ def read_table(source: Source, columns: Columns, *, name: str | None = None) -> 
     problems = Problems(shown)
     cells = _from_frame(source, shown) if isinstance(source, pd.DataFrame) else load_cells(source, problems)
     names = _match_header(cells, columns, problems)
-    if any(problem.row in (None, 1) for problem in problems.found):
+    if not len(cells.rows) or any(problem.row in (None, 1) for problem in problems.found):
         problems.raise_any()
     kept = {name: cells.columns[i] for i, name in enumerate(names) if name}
     known = set(columns.known) | {name for name in kept if _stem(name, columns)}
