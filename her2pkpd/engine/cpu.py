@@ -8,7 +8,7 @@ add mass and bias the solution.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,10 +16,14 @@ import numpy as np
 from her2pkpd.engine import compile as compiler
 from her2pkpd.engine.emit.kernel import KernelWriter
 from her2pkpd.engine.emit.layout import FIELD, FIELDS, LANE_INTEGERS, Layout
+from her2pkpd.engine.emit.tangents import TangentPlan
 from her2pkpd.engine.methods import DEFAULT, Method, method
 from her2pkpd.engine.problem import Batch, Directions, Options, Solution
+from her2pkpd.engine.program.calculus import jacobian, transplant
 from her2pkpd.engine.program.step import StepProgram
-from her2pkpd.model.tape import Tape
+from her2pkpd.engine.program.tangent import tangent_program
+from her2pkpd.model.model import Model
+from her2pkpd.model.tape import Tape, TapeBuilder, evaluate
 
 ENGINE = "kernel"
 
@@ -39,15 +43,46 @@ class Compiled:
     width: int
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a kernel is compiled for; equal requests share one.
+
+    Attributes:
+        flux: tape of dy/dt.
+        n: number of species.
+        method: the Rosenbrock method.
+        width: lanes per vector.
+        parameters: parameters moved by the leading directions.
+        directions: number of directions, 0 for a kernel without tangents.
+        group: directions handled at once.
+    """
+
+    flux: Tape
+    n: int
+    method: Method
+    width: int
+    parameters: tuple[int, ...] = ()
+    directions: int = 0
+    group: int = 2
+
+    def text(self, target: compiler.Target) -> tuple[str, Layout]:
+        """LLVM IR of the kernel and the layout of its scratch memory."""
+        step = StepProgram(self.flux, self.n)
+        plan = None
+        if self.directions:
+            program = tangent_program(step, self.flux, self.parameters)
+            plan = TangentPlan(program, self.parameters, self.directions, min(self.group, self.directions))
+        n_parameters = self.flux.n_inputs - self.n
+        writer = KernelWriter(step.finish(), self.method, self.n, n_parameters, self.width, target.fma, plan)
+        return writer.text(), writer.layout
+
+
 @lru_cache(maxsize=64)
-def compiled(flux: Tape, n: int, table: Method, width: int | None = None) -> Compiled:
-    """The kernel of a model, compiled or taken from memory."""
+def compiled(request: Request) -> Compiled:
+    """The kernel of a request, compiled or taken from memory."""
     target = compiler.host()
-    width = width or target.width
-    routines = StepProgram(flux, n).finish()
-    writer = KernelWriter(routines, table, n, flux.n_inputs - n, width, target.fma)
-    code = compiler.object_code(writer.text(), target)
-    return Compiled(compiler.Loaded(code, target), writer.layout, width)
+    text, layout = request.text(target)
+    return Compiled(compiler.Loaded(compiler.object_code(text, target), target), layout, request.width)
 
 
 def solve(
@@ -77,8 +112,12 @@ def solve(
     """
     options = options or Options()
     model = batch.model
-    code = compiled(model.flux_tape, model.n_species, method(method_name), width)
-    call = _Call(batch, options)
+    width = width or compiler.host().width
+    request = Request(model.flux_tape, model.n_species, method(method_name), width)
+    if directions is not None and directions.count:
+        request = replace(request, parameters=tuple(directions.parameters), directions=directions.count)
+    code = compiled(request)
+    call = _Call(batch, options, directions)
     blocks = -(-call.lanes // code.width)
     threads = max(1, min(threads or _cores(), blocks))
     if threads == 1:
@@ -90,6 +129,31 @@ def solve(
     return call.solution()
 
 
+def initial_tangents(model: Model, parameters: np.ndarray, moved: tuple[int, ...], count: int) -> np.ndarray:
+    """How the model's own initial values move with its parameters.
+
+    Args:
+        model: the model.
+        parameters: (L, n_parameters).
+        moved: parameters of the leading directions.
+        count: number of directions; those beyond `moved` get zero.
+
+    Returns:
+        (L, n_species, count).
+    """
+    tape = model.initial_tape
+    build = TapeBuilder(tape.n_inputs)
+    outputs = transplant(build, tape, build.inputs)
+    wanted = list(dict.fromkeys(moved))
+    entries = jacobian(build, outputs, [build.inputs[k] for k in wanted])
+    result = np.zeros((len(parameters), model.n_species, count))
+    values = evaluate(build.finish(list(entries.values())), list(np.moveaxis(parameters, -1, 0)))
+    for (species, k), value in zip(entries, values, strict=True):
+        for direction in (d for d, parameter in enumerate(moved) if parameter == wanted[k]):
+            result[:, species, direction] = value
+    return result
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -97,7 +161,7 @@ def _cores() -> int:
 class _Call:
     """The argument table of one call, with the arrays it points at."""
 
-    def __init__(self, batch: Batch, options: Options) -> None:
+    def __init__(self, batch: Batch, options: Options, directions: Directions | None) -> None:
         segments = batch.segments
         self.batch, self.lanes = batch, segments.n_lanes
         n_times, n = batch.times.shape[1], batch.model.n_species
@@ -124,6 +188,28 @@ class _Call:
         for name in ("boundaries", "jump", "keep", "infusion"):
             self._rows(name, getattr(segments, name), float)
         self._rows("reset", segments.reset, np.uint8)
+        self.dy: np.ndarray | None = None
+        if directions is not None and directions.count:
+            self._tangents(directions, n_times, n)
+
+    def _tangents(self, directions: Directions, n_times: int, n: int) -> None:
+        count, model = directions.count, self.batch.model
+        self.dy = np.empty((self.lanes, n_times, n, count))
+        self._point("dy", self.dy)
+        self._set("n_directions", count)
+        initial = directions.initial
+        if initial is None:
+            initial = initial_tangents(model, self.batch.parameters, directions.parameters, count)
+        segments = self.batch.segments
+        shape = (self.lanes, segments.n_segments, len(segments.inputs), count)
+        self._rows("d_initial", np.broadcast_to(initial, (self.lanes, n, count)), float)
+        for name, given, full in (
+            ("d_jump", directions.jump, shape),
+            ("d_infusion", directions.infusion, shape),
+            ("d_boundaries", directions.boundaries, (self.lanes, segments.n_segments + 1, count)),
+        ):
+            if given is not None:
+                self._rows(name, np.broadcast_to(given, full), float)
 
     def _set(self, name: str, value: int) -> None:
         self.table[FIELD[name]] = value
@@ -147,7 +233,7 @@ class _Call:
 
     def solution(self) -> Solution:
         """What came out."""
-        return Solution(self.batch.times, self.y, self.status, self.steps, self.rejected, ENGINE)
+        return Solution(self.batch.times, self.y, self.status, self.steps, self.rejected, ENGINE, self.dy)
 
 
 def _aligned(size: int, dtype: type) -> np.ndarray:

@@ -262,7 +262,7 @@ RODAS5P = Method(
 METHODS: dict[str, Method] = {m.name.lower(): m for m in (RODAS3, RODAS3P, RODAS4, RODAS4P, RODAS5P)}
 """Methods by lower-case name."""
 
-DEFAULT = "rodas4"
+DEFAULT = "rodas5p"
 """The method used when none is asked for; see benchmarks/results/engine_methods.json."""
 
 

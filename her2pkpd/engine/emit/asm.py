@@ -116,6 +116,31 @@ class Asm:
         self.branch(going, body, after)
         self.start_block(after)
 
+    @contextmanager
+    def reduction(self, count: int, start: Sequence[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+        """Counted loop that carries vectors in registers.
+
+        Yields the index, the carried values and a list that the body fills with their successors; after the
+        loop the same list holds the final values.
+        """
+        body, after = self.label("body"), self.label("done")
+        before = self.block
+        self.jump(body)
+        self.start_block(body)
+        names = [f"%v{self._count + 1 + k}" for k in range(len(start) + 1)]
+        self._count += len(names)
+        phi = len(self.lines)
+        self.lines += [""] * len(names)
+        results: list[str] = []
+        yield names[0], names[1:], results
+        following = self.op(f"add nuw nsw i64 {names[0]}, 1")
+        self.lines[phi] = f"  {names[0]} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]"
+        for k, (first, last) in enumerate(zip(start, results, strict=True)):
+            self.lines[phi + 1 + k] = f"  {names[1 + k]} = phi {self.F} [ {first}, %{before} ], [ {last}, %{self.block} ]"
+        going = self.op(f"icmp slt i64 {following}, {count}")
+        self.branch(going, body, after)
+        self.start_block(after)
+
     # --- constants and memory ---------------------------------------------------------------------------------
 
     def const(self, value: float) -> str:

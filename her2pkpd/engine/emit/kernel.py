@@ -15,6 +15,7 @@ from her2pkpd.engine.emit.asm import function, hex_double
 from her2pkpd.engine.emit.lanes import MAX_STEPS, NOT_FINITE, STEP_TOO_SMALL, LaneAsm
 from her2pkpd.engine.emit.layout import Layout
 from her2pkpd.engine.emit.routine import RoutineWriter
+from her2pkpd.engine.emit.tangents import WIDE, TangentLanes, TangentPlan, TangentSteps, constants, store_tangents
 from her2pkpd.engine.emit.vector_math import rough_power, vector_function
 from her2pkpd.engine.methods import Method
 from her2pkpd.engine.program.routine import Routine
@@ -26,7 +27,9 @@ _RECIPROCAL = 0x7FDE623822FC16E6
 """Start of the reciprocal by bits (accurate to 12 %, and to 1.5 % after one Newton step)."""
 
 
-def scratch_lengths(routines: Mapping[str, Routine], method: Method, n: int, n_parameters: int) -> dict[str, int]:
+def scratch_lengths(
+    routines: Mapping[str, Routine], method: Method, n: int, n_parameters: int, plan: TangentPlan | None
+) -> dict[str, int]:
     """Array lengths of a kernel's scratch memory, in scalars per lane."""
 
     def length(name: str) -> int:
@@ -35,7 +38,8 @@ def scratch_lengths(routines: Mapping[str, Routine], method: Method, n: int, n_p
 
     lengths = {"par": n_parameters, "cst": length("cst"), "y": n, "arg": n, "add": n, "infusion": n}
     lengths |= {"lu": length("lu"), "u": method.stages * n, "f": n, "jf": n}
-    return lengths | {"dense": max(len(method.dense), 1) * n, "out": n}
+    lengths |= {"dense": max(len(method.dense), 1) * n, "out": n}
+    return lengths | (plan.lengths(method, n) if plan else {})
 
 
 class KernelWriter:
@@ -48,16 +52,27 @@ class KernelWriter:
         n_parameters: number of parameters.
         width: lanes per vector.
         fma: whether the target has fused multiply-add.
+        plan: the tangents wanted, or None.
     """
 
     def __init__(
-        self, routines: Mapping[str, Routine], method: Method, n: int, n_parameters: int, width: int, fma: bool
+        self,
+        routines: Mapping[str, Routine],
+        method: Method,
+        n: int,
+        n_parameters: int,
+        width: int,
+        fma: bool,
+        plan: TangentPlan | None = None,
     ) -> None:
         self.routines = routines
         self.method = method
         self.n, self.n_parameters = n, n_parameters
         self.width, self.fma = width, fma
-        self.layout = Layout(scratch_lengths(routines, method, n, n_parameters))
+        self.plan = plan
+        self.layout = Layout(scratch_lengths(routines, method, n, n_parameters, plan))
+        # With tangents the stage arguments are all kept, and the new state needs a place of its own.
+        self.new = "new" if plan else "arg"
 
     def text(self) -> str:
         """LLVM IR of the whole module."""
@@ -67,6 +82,10 @@ class KernelWriter:
             writer = RoutineWriter(routine, self.width, self.fma)
             parts.append(writer.text("internal"))
             called |= writer.called
+        for routine in self.plan.program.routines.values() if self.plan else ():
+            writer = RoutineWriter(routine, self.width, self.fma, self.plan.group, WIDE)
+            parts.append(writer.text("internal"))
+            called |= writer.called
         parts += [vector_function(name, self.width, self.fma) for name in sorted(called)]
         parts += self._lane_functions()
         parts.append(self._main())
@@ -74,13 +93,16 @@ class KernelWriter:
 
     def _lane_functions(self) -> list[str]:
         layout, n, width = self.layout, self.n, self.width
-        return [
+        plan, start = self.plan, self.routines["start"]
+        tangents = (lambda a: TangentLanes(a, plan, n, start)) if plan else None
+        functions = [
             lanes.next_save(layout, n, width),
-            lanes.save_here(layout, n, width),
-            lanes.finish(layout, n, width),
-            lanes.enter(layout, n, width),
-            lanes.next_lane(layout, n, self.n_parameters, width),
+            lanes.save_here(layout, n, width, tangents),
+            lanes.finish(layout, n, width, tangents),
+            lanes.enter(layout, n, width, tangents),
+            lanes.next_lane(layout, n, self.n_parameters, width, tangents),
         ]
+        return [constants(plan), store_tangents(layout, plan, n, width), *functions] if plan else functions
 
     # --- the main loop ----------------------------------------------------------------------------------------
 
@@ -154,12 +176,11 @@ class KernelWriter:
     def _norm(self, array: str) -> str:
         """Largest scaled component of an array, per lane."""
         a = self.a
-        self._set(a.const(0.0), "dg")
-        with a.unrolled(self.n) as k:
+        with a.reduction(self.n, [a.const(0.0)]) as (k, (largest,), result):
             size = a.intrinsic("fabs", a.load(a.array("y"), k))
             value = a.mul(a.intrinsic("fabs", a.load(a.array(array), k)), self._scale(k, size))
-            self._set(self._larger(value, self._get("dg")), "dg")
-        return self._get("dg")
+            result.append(self._larger(value, largest))
+        return result[0]
 
     def _first_step(self, slope: str, bend: str) -> str:
         """A step over which the fastest visible mode errs by about the tolerance.
@@ -189,15 +210,30 @@ class KernelWriter:
         step = a.select(whole, left, a.select(halved, a.mul(left, a.const(0.5)), h))
         after = a.select(whole, end, a.add(t, step))
         inverse = a.div(a.const(1.0), step)
-        self._set(a.mul(inverse, a.const(1.0 / self.method.gamma)), "dg")
+        dg = a.mul(inverse, a.const(1.0 / self.method.gamma))
+        self._set(dg, "dg")
         self._stages(inverse)
         error = self._error()
         active = self._active()
+        tangents = TangentSteps(a, self.plan, self.method, self.n) if self.plan else None
+        if tangents:
+            promising = a.logic("and", a.compare("ole", error, a.const(1.0)), active)
+            self._set(a.const(0.0), "tangent_error")
+            with a.when(a.any(promising)):
+                tangents.prepare(dg)
+                tangents.advance(a.any(self._due(promising, whole, after)), self.rtol)
+            theirs = self._get("tangent_error")
+            larger = a.logic("and", promising, a.compare("ugt", theirs, error))
+            error = a.select(larger, theirs, error)
         good = a.compare("ole", error, a.const(1.0))
         accepted = a.logic("and", good, active)
-        self._dense(accepted, whole, t, step, after)
+        saving = a.any(self._due(accepted, whole, after))
+        with a.when(saving):
+            self._dense(accepted, whole, t, step, after, tangents)
+        if tangents:
+            tangents.commit(accepted)
         with a.unrolled(self.n) as k:
-            kept = a.select(accepted, a.load(a.array("arg"), k), a.load(a.array("y"), k))
+            kept = a.select(accepted, a.load(a.array(self.new), k), a.load(a.array("y"), k))
             a.store(kept, a.array("y"), k)
         self._set(a.select(accepted, after, t), "t")
         self._count("steps", accepted)
@@ -218,7 +254,7 @@ class KernelWriter:
         self._call("first", add=a.array("infusion"), u=a.array("u"))
         for i in range(1, m.stages):
             self._combine(i, inverse)
-            self._call("stage", u=a.array("u", i * n))
+            self._call("stage", arg=a.array("arg", i * n if self.plan else 0), u=a.array("u", i * n))
 
     def _combine(self, i: int, inverse: str) -> None:
         """Argument and added terms of stage i; where a row of `a` only extends the last one, so does the sum."""
@@ -226,10 +262,11 @@ class KernelWriter:
         row, before = m.a_matrix[i], m.a_matrix[i - 1]
         extends = i > 1 and np.count_nonzero(row - before) < np.count_nonzero(row)
         weights = {j: float(v) for j, v in enumerate(row - before if extends else row) if v}
-        base = a.array("arg" if extends else "y")
+        place = (lambda k: a.array("arg", k * self.n)) if self.plan else (lambda k: a.array("arg"))
+        base = place(i - 1) if extends else a.array("y")
         stages = [a.array("u", j * self.n) for j in range(i)]
         coupling = {j: a.mul(inverse, a.const(m.c[i][j])) for j in range(i) if m.c[i][j]}
-        target, added, infusion = a.array("arg"), a.array("add"), a.array("infusion")
+        target, added, infusion = place(i), a.array("add"), a.array("infusion")
         with a.unrolled(self.n) as k:
             u = {j: a.load(stages[j], k) for j in sorted(weights.keys() | coupling.keys())}
             total = a.load(base, k)
@@ -242,18 +279,21 @@ class KernelWriter:
             a.store(extra, added, k)
 
     def _error(self) -> str:
-        """New state into `arg`; returns the error of the step in units of the tolerance."""
-        a, n = self.a, self.n
-        y, arg, u = a.array("y"), a.array("arg"), a.array("u", (self.method.stages - 1) * n)
-        self._set(a.const(0.0), "dg")
-        with a.unrolled(n) as k:
+        """New state into its array; returns the error of the step in units of the tolerance."""
+        a, n, last = self.a, self.n, self.method.stages - 1
+        y, arg, u = a.array("y"), a.array("arg", last * n if self.plan else 0), a.array("u", last * n)
+        target = a.array(self.new)
+        with a.reduction(n, [a.const(0.0)]) as (k, (total,), result):
             e = a.load(u, k)
             old, new = a.load(y, k), a.add(a.load(arg, k), e)
-            a.store(new, arg, k)
+            a.store(new, target, k)
             size = self._larger(a.intrinsic("fabs", old), a.intrinsic("fabs", new))
-            ratio = a.mul(e, self._scale(k, size))
-            self._set(a.fma(ratio, ratio, self._get("dg")), "dg")
-        mean = a.mul(self._get("dg"), a.const(1.0 / n))
+            inverse = self._scale(k, size)
+            if self.plan:
+                a.store(inverse, a.array("inverse_scale"), k)
+            ratio = a.mul(e, inverse)
+            result.append(a.fma(ratio, ratio, total))
+        mean = a.mul(result[0], a.const(1.0 / n))
         return a.intrinsic("sqrt", mean)
 
     def _control(self, error: str, good: str, whole: str, halved: str, h: str, step: str) -> str:
@@ -319,33 +359,37 @@ class KernelWriter:
 
     # --- dense output -----------------------------------------------------------------------------------------------
 
-    def _dense(self, accepted: str, whole: str, t: str, step: str, after: str) -> None:
-        """Save at the save times inside the step; a save at its very end waits when that is a boundary."""
+    def _due(self, accepted: str, whole: str, after: str) -> str:
+        """Lanes with a save time inside the step; a save at its very end waits when that is a boundary."""
+        a, at = self.a, self._get("save_at")
+        at_end = a.logic("and", a.compare("oeq", at, after), a.not_(whole))
+        return a.logic("and", accepted, a.logic("or", a.compare("olt", at, after), at_end))
+
+    def _dense(
+        self, accepted: str, whole: str, t: str, step: str, after: str, tangents: TangentSteps | None
+    ) -> None:
+        """Save at all save times inside the step."""
         a = self.a
-
-        def due() -> str:
-            at = self._get("save_at")
-            inside = a.compare("olt", at, after)
-            at_end = a.logic("and", a.compare("oeq", at, after), a.not_(whole))
-            return a.logic("and", accepted, a.logic("or", inside, at_end))
-
-        with a.when(a.any(due())):
-            self._dense_rows()
-            head, body, after_all = a.label("saving"), a.label("save"), a.label("saved")
-            a.jump(head)
-            a.start_block(head)
-            mask = due()
-            a.branch(a.any(mask), body, after_all)
-            a.start_block(body)
-            self._interpolate(a.div(a.sub(self._get("save_at"), t), step))
-            a.store_int_vector(a.op(f"zext {a.B} {mask} to {a.I}"), a.int_at("event"))
-            with a.unrolled(self.width) as w:
-                with a.when(a.op(f"icmp ne i64 {a.int_get('event', w)}, 0")):
-                    out = a.op(f"call ptr @next_save(ptr %table, ptr %d, ptr %i, i64 {w})")
-                    with a.unrolled(self.n) as k:
-                        a.store_as("double", a.lane_get("out", w, k), out, k)
-            a.jump(head)
-            a.start_block(after_all)
+        self._dense_rows()
+        head, body, done = a.label("saving"), a.label("save"), a.label("saved")
+        a.jump(head)
+        a.start_block(head)
+        mask = self._due(accepted, whole, after)
+        a.branch(a.any(mask), body, done)
+        a.start_block(body)
+        x = a.div(a.sub(self._get("save_at"), t), step)
+        self._interpolate(x)
+        if tangents:
+            tangents.interpolate(x)
+        a.store_int_vector(a.op(f"zext {a.B} {mask} to {a.I}"), a.int_at("event"))
+        with a.unrolled(self.width) as w, a.when(a.op(f"icmp ne i64 {a.int_get('event', w)}, 0")):
+            if self.plan:
+                TangentLanes(a, self.plan, self.n, self.routines["start"]).store(w, a.array("dout"))
+            out = a.op(f"call ptr @next_save(ptr %table, ptr %d, ptr %i, i64 {w})")
+            with a.unrolled(self.n) as k:
+                a.store_as("double", a.lane_get("out", w, k), out, k)
+        a.jump(head)
+        a.start_block(done)
 
     def _dense_rows(self) -> None:
         a, n = self.a, self.n
@@ -367,7 +411,7 @@ class KernelWriter:
             inner = a.const(0.0)
             for address in reversed(rows):
                 inner = a.fma(inner, x, a.load(address, k))
-            new = a.fma(rest, inner, a.load(a.array("arg"), k))
+            new = a.fma(rest, inner, a.load(a.array(self.new), k))
             value = a.fma(x, new, a.mul(rest, a.load(a.array("y"), k)))
             a.store(value, a.array("out"), k)
 

@@ -1,9 +1,14 @@
 """What happens to one lane between steps: loading, segment boundaries, saving, ending. Scalar code, rarely run."""
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from her2pkpd.engine.emit.asm import Asm, function, hex_double
 from her2pkpd.engine.emit.layout import FIELD, Layout
+
+if TYPE_CHECKING:
+    from her2pkpd.engine.emit.tangents import TangentLanes
 
 ARGUMENTS = ("ptr %table", "ptr %d", "ptr %i")
 OK, MAX_STEPS, STEP_TOO_SMALL, NOT_FINITE = range(4)
@@ -67,7 +72,11 @@ def _function(name: str, asm: LaneAsm, extra: tuple[str, ...] = (), result: str 
     return function(name, [*ARGUMENTS, *extra], asm, f"internal {result}", "noinline #0")
 
 
-def save_here(layout: Layout, n: int, width: int) -> str:
+Tangents = Callable[["LaneAsm"], "TangentLanes"] | None
+"""Makes the writer of the tangent part of a lane function; None in a kernel without tangents."""
+
+
+def save_here(layout: Layout, n: int, width: int, tangents: Tangents) -> str:
     """``@save_here(w)``: save the present state at every save time that has been reached."""
     a = LaneAsm(layout, width)
     head, body, after = "head", "store", "after"
@@ -76,6 +85,8 @@ def save_here(layout: Layout, n: int, width: int) -> str:
     due = a.op(f"fcmp ole double {a.lane_get('save_at', '%w')}, {a.lane_get('t', '%w')}")
     a.branch(due, body, after)
     a.start_block(body)
+    if tangents:
+        tangents(a).store("%w", a.array("ds"))
     out = a.op("call ptr @next_save(ptr %table, ptr %d, ptr %i, i64 %w)")
     with a.unrolled(n) as k:
         a.store_as("double", a.lane_get("y", "%w", k), out, k)
@@ -100,7 +111,7 @@ def next_save(layout: Layout, n: int, width: int) -> str:
     return _function("next_save", a, ("i64 %w",), "ptr")
 
 
-def finish(layout: Layout, n: int, width: int) -> str:
+def finish(layout: Layout, n: int, width: int, tangents: Tangents) -> str:
     """``@finish(w, status)``: write a lane's status and counts, and NaN at the save times it did not reach."""
     a = LaneAsm(layout, width)
     lane = a.int_get("lane", "%w")
@@ -114,11 +125,13 @@ def finish(layout: Layout, n: int, width: int) -> str:
     out = a.field("y", "ptr")
     with a.loop(last, first) as k:
         a.store_as("double", hex_double(math.nan), out, k)
+    if tangents:
+        tangents(a).fill_nan(first, last)
     a.emit("ret void")
     return _function("finish", a, ("i64 %w", "i64 %status"))
 
 
-def enter(layout: Layout, n: int, width: int) -> str:
+def enter(layout: Layout, n: int, width: int, tangents: Tangents) -> str:
     """``@enter(w)``: begin the next segment of positive length; true when the lane has ended instead."""
     a = LaneAsm(layout, width)
     lane = a.int_get("lane", "%w")
@@ -132,7 +145,14 @@ def enter(layout: Layout, n: int, width: int) -> str:
     a.lane_set(begin, "t", "%w")
     a.branch(a.op(f"icmp sge i64 {segment}, {count}"), "over", "act")
     a.start_block("act")
-    _act(a, lane, segment, inputs, n)
+    moving = tangents(a) if tangents else None
+    if moving:
+        with a.when(a.op(f"icmp sgt i64 {segment}, 0")):
+            moving.move(lane, segment, "fadd")
+    _act(a, lane, segment, inputs, n, moving)
+    if moving:
+        moving.act(lane, segment, inputs)
+        moving.move(lane, segment, "fsub")
     end = a.load_as("double", bounds, a.op(f"add i64 {segment}, 1"))
     a.branch(a.op(f"fcmp ogt double {end}, {begin}"), "run", "advance")
     a.start_block("run")
@@ -153,7 +173,7 @@ def enter(layout: Layout, n: int, width: int) -> str:
     return _function("enter", a, ("i64 %w",), "i1")
 
 
-def _act(a: LaneAsm, lane: str, segment: str, inputs: str, n: int) -> None:
+def _act(a: LaneAsm, lane: str, segment: str, inputs: str, n: int, moving: "TangentLanes | None") -> None:
     """Reset, keep, jump and infusion of a segment; `fresh` tells whether anything changed."""
     resets = a.row("reset", lane, "i8", "1", segment)
     resetting = a.op(f"icmp ne i8 {a.load_as('i8', resets)}, 0")
@@ -161,6 +181,8 @@ def _act(a: LaneAsm, lane: str, segment: str, inputs: str, n: int) -> None:
         initial = a.row("initial", lane)
         with a.unrolled(n) as k:
             a.lane_set(a.load_as("double", initial, k), "y", "%w", k)
+        if moving:
+            moving.load_initial(lane)
         a.int_set(1, "fresh", "%w")
     keep, jump, infusion = (a.row(name, lane, "double", inputs, segment) for name in ("keep", "jump", "infusion"))
     states = a.field("inputs", "ptr")
@@ -188,7 +210,7 @@ def _state_infinite(a: LaneAsm, n: int) -> str:
     return a.infinite(a.load_as("double", total))
 
 
-def next_lane(layout: Layout, n: int, n_parameters: int, width: int) -> str:
+def next_lane(layout: Layout, n: int, n_parameters: int, width: int, tangents: Tangents) -> str:
     """``@next_lane(w)``: put the next waiting lane into place w and start it, or leave the place idle."""
     a = LaneAsm(layout, width)
     a.jump("take")
@@ -204,6 +226,9 @@ def next_lane(layout: Layout, n: int, n_parameters: int, width: int) -> str:
     a.start_block("got")
     lane = a.load_as("i64", a.field("queue", "ptr"), index)
     bad = _load(a, lane, n, n_parameters)
+    if tangents:
+        tangents(a).load_initial(lane)
+        tangents(a).clear()
     a.branch(bad, "reject", "begin")
     a.start_block("reject")
     a.emit(f"call void @finish(ptr %table, ptr %d, ptr %i, i64 %w, i64 {NOT_FINITE})")

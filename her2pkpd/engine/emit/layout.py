@@ -33,6 +33,16 @@ FIELDS = (
     "status",
     "steps",
     "rejected",
+    "n_directions",
+    "dy",
+    "d_initial",
+    "d_initial_stride",
+    "d_jump",
+    "d_jump_stride",
+    "d_infusion",
+    "d_infusion_stride",
+    "d_boundaries",
+    "d_boundaries_stride",
 )
 """Fields of the argument table, eight bytes each: integers, addresses, and one double (rtol).
 

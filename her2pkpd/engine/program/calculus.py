@@ -7,7 +7,7 @@ vertices go decides how many operations it costs: cheapest first (Markowitz), as
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from her2pkpd.model.tape import BOOLEAN, CONST, INPUT, Tape, TapeBuilder
 
@@ -181,6 +181,19 @@ class LinearGraph:
                 if source not in self.seeds and not self.out[source]:
                     stack.append(source)
 
+    def remove_edges(self, unwanted: Callable[[int, int], bool]) -> None:
+        """Remove edges for which ``unwanted(source, weight)`` holds, and vertices this leaves without edges in or out."""
+        for target, edges in self.into.items():
+            for source in [x for x, weight in edges.items() if unwanted(x, weight)]:
+                del edges[source]
+                self.out[source].discard(target)
+        while bare := [v for v in self.inner() if not self.into[v] or not self.out.get(v)]:
+            for vertex in bare:
+                for source in self.into.pop(vertex):
+                    self.out[source].discard(vertex)
+                for target in self.out.pop(vertex, set()):
+                    self.into[target].pop(vertex, None)
+
     def inner(self) -> list[int]:
         """Vertices that are neither seeds nor outputs."""
         return [v for v in self.into if v >= 0 and v not in self.seeds]
@@ -249,3 +262,24 @@ def directional(build: TapeBuilder, outputs: Sequence[int], tangents: dict[int, 
         if build.value(total) != 0.0:
             known[index] = total
     return [known.get(o, zero) for o in outputs]
+
+
+def substitute(build: TapeBuilder, nodes: Sequence[int], replacement: dict[int, int]) -> list[int]:
+    """The given nodes with some inputs replaced by other nodes."""
+    needed: set[int] = set()
+    stack = list(nodes)
+    while stack:
+        index = stack.pop()
+        if index not in needed:
+            needed.add(index)
+            stack.extend(build.nodes[index].args)
+    new = dict(replacement)
+    for index in sorted(needed):
+        node = build.nodes[index]
+        if index in new:
+            continue
+        if any(new[a] != a for a in node.args):
+            new[index] = build.apply(node.op, *(new[a] for a in node.args))
+        else:
+            new[index] = index
+    return [new[i] for i in nodes]

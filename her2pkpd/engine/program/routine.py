@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from her2pkpd.model.tape import CONST, Tape, TapeBuilder
+from her2pkpd.model.tape import BOOLEAN, CONST, INPUT, Node, Tape, TapeBuilder
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,16 @@ class Workshop:
             self.arrays[name] = [next(nodes) for _ in range(length)]
             self.slots |= {node: Slot(name, k) for k, node in enumerate(self.arrays[name])}
 
+    def add_array(self, name: str, length: int) -> list[int]:
+        """A further input array, filled by an earlier routine; returns its nodes."""
+        nodes = list(range(len(self.build.nodes), len(self.build.nodes) + length))
+        for k, node in enumerate(nodes):
+            self.build.nodes.append(Node(INPUT, (), self.build.n_inputs))
+            self.build.n_inputs += 1
+            self.slots[node] = Slot(name, k)
+        self.arrays[name] = nodes
+        return nodes
+
     def varying(self, index: int) -> bool:
         """Whether a node changes while a lane is integrated."""
         nodes = self.build.nodes
@@ -77,7 +87,9 @@ class Workshop:
         """Where a node that is an input or a hoisted constant lives; None for one that must be computed."""
         if node in self.slots and self.slots[node].array not in self._constant:
             return self.slots[node]
-        if self.build.nodes[node].op == CONST or self.varying(node):
+        op = self.build.nodes[node].op
+        # Arrays hold doubles, so a condition is computed again where it is needed.
+        if op == CONST or op in BOOLEAN or self.varying(node):
             return None
         if node not in self._hoisted:
             self._hoisted[node] = Slot("cst", len(self._hoisted))
@@ -99,7 +111,7 @@ class Workshop:
     def prologue(self) -> Routine:
         """The routine that fills ``cst``; call it after all others are made."""
         outputs = [(node, slot) for node, slot in self._hoisted.items()]
-        return self._assemble("prologue", outputs, lambda node: self.slots.get(node))
+        return self._assemble("prologue", outputs, self.slots.get)
 
     @property
     def n_hoisted(self) -> int:
@@ -128,7 +140,9 @@ class Workshop:
             op = nodes[node]
             new[node] = small.const(op.value) if op.op == CONST else small.apply(op.op, *(new[a] for a in op.args))
         tape = small.finish([new[node] for node, _ in outputs])
-        return Routine(name, share_reciprocals(tape), tuple(leaves[k] for k in order), tuple(s for _, s in outputs))
+        if name != "prologue":  # it runs once a lane, and its rounding must not depend on what else is computed
+            tape = share_reciprocals(tape)
+        return Routine(name, tape, tuple(leaves[k] for k in order), tuple(s for _, s in outputs))
 
 
 def share_reciprocals(tape: Tape) -> Tape:

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from her2pkpd.engine import Batch, Directions, Options, Segments
+from her2pkpd.engine.cpu import solve
+from tests.engine.systems import EXACT, HARD, dosing_batch
+
+TIGHT = Options(1e-8, 1e-11)
+
+
+def everything(batch, infusions):
+    """Directions along every initial value, jump, infusion and boundary, in this order."""
+    segments = batch.segments
+    lanes, n = batch.initial.shape
+    k, m = segments.n_segments, len(segments.inputs)
+    sizes = [n, k * m, k * m if infusions else 0, k + 1]
+    unit = np.eye(sum(sizes))
+    parts = np.split(unit, np.cumsum(sizes)[:-1])
+
+    def table(part, *shape):
+        return np.broadcast_to(part.reshape(*shape, sum(sizes)), (lanes, *shape, sum(sizes)))
+
+    infusion = table(parts[2], k, m) if infusions else None
+    return Directions((), table(parts[0], n), table(parts[1], k, m), infusion, table(parts[3], k + 1))
+
+
+def relative(found, exact):
+    """Largest error relative to the largest derivative along the same direction."""
+    largest = np.abs(exact).max(axis=(0, 1, 2), keepdims=True)
+    return np.max(np.abs(found - exact) / np.where(largest == 0, 1.0, largest))
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_derivatives_by_parameters_are_exact(name):
+    system = EXACT[name]
+    batch, _ = dosing_batch(system)
+    found = solve(batch, TIGHT, Directions(tuple(range(system.model.n_parameters))))
+    assert found.ok.all()
+    assert relative(found.dy, system.gradient(batch)) < 1e-7
+
+
+@pytest.mark.parametrize("name", [n for n in EXACT if EXACT[n].doses])
+def test_derivatives_by_dosing_are_exact(name):
+    system = EXACT[name]
+    batch, _ = dosing_batch(system)
+    k, m, n = batch.segments.n_segments, len(batch.segments.inputs), system.model.n_species
+    exact = system.dosing_gradient(batch)
+    if not system.infusions:
+        exact = np.delete(exact, slice(n + k * m, n + 2 * k * m), axis=-1)
+    found = solve(batch, TIGHT, everything(batch, system.infusions))
+    assert found.ok.all()
+    assert relative(found.dy, exact) < 1e-7
+
+
+def test_an_infusion_can_be_made_longer_at_constant_rate_or_constant_amount():
+    model = EXACT["one compartment"].model
+    k, rate, stop, times = 0.5 / 3.0, 2.0, 3.0, np.array([[1.0, 3.0, 5.0]])
+    segments = Segments(np.array([[0.0, stop, 6.0]]), (0,), infusion=np.array([[[rate], [0.0]]]))
+    boundaries = np.zeros((1, 3, 2))
+    boundaries[0, 1] = 1.0
+    infusion = np.zeros((1, 2, 1, 2))
+    infusion[0, 0, 0, 1] = -rate / stop
+    directions = Directions((), np.zeros((1, 1, 2)), None, infusion, boundaries)
+    found = solve(Batch(model, model.default_parameters(), segments, times), TIGHT, directions).dy[0, :, 0]
+    # y = (R/k)(1 - exp(-k t)) while it runs, then (R/k)(exp(k T) - 1) exp(-k t) (Gibaldi & Perrier 1982).
+    during = (1 - np.exp(-k * times[0])) / k
+    after = (np.exp(k * stop) - 1) * np.exp(-k * times[0]) / k
+    by_rate = np.where(times[0] < stop, during, after)
+    by_length = np.where(times[0] < stop, 0.0, rate * np.exp(k * (stop - times[0])))
+    assert found[:, 0] == pytest.approx(by_length, rel=1e-7)
+    assert found[:, 1] == pytest.approx(by_length - by_rate * rate / stop, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", ["Robertson", "Oregonator", "HIRES", "Pollution"])
+def test_derivatives_of_stiff_systems_agree_with_central_differences(name):
+    hard = HARD[name]
+    model, times = hard.model, hard.times[None, :3]
+    p = model.default_parameters()
+    moved = tuple(range(min(3, model.n_parameters)))
+    segments = Segments(np.array([[0.0, times[0, -1]]]))
+    found = solve(Batch(model, p, segments, times), Options(1e-9, 1e-12), Directions(moved)).dy[0]
+    step = 2e-5
+    shifts = np.array([sign * step * np.eye(len(p))[k] for k in moved for sign in (1, -1)])
+    lanes = Segments(np.repeat(segments.boundaries, len(shifts), axis=0))
+    y = solve(Batch(model, p * (1 + shifts), lanes, times), Options(1e-12, 1e-15)).y
+    differences = np.stack([(y[2 * i] - y[2 * i + 1]) / (2 * step * p[k]) for i, k in enumerate(moved)], axis=-1)
+    scale = np.abs(differences).max(axis=(0, 1))
+    assert np.max(np.abs(found - differences) / scale) < 1e-5
