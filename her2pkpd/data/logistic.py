@@ -274,9 +274,6 @@ def _intervals(
 ) -> tuple[np.ndarray, np.ndarray]:
     if free <= 0:
         return np.full(4, -np.inf), np.full(4, np.inf)
-    if interval == "profile":
-        sides = [_profile(problem, theta, rss, free, level, k) for k in range(4)]
-        return np.array([side[0] for side in sides]), np.array([side[1] for side in sides])
     jacobian = problem.jacobian(theta) * problem.scale
     _, singular, vectors = np.linalg.svd(jacobian, full_matrices=False)
     usable = singular > 1e-9 * max(singular[0], 1e-300)
@@ -289,35 +286,43 @@ def _intervals(
         variance = np.where((vectors[~usable] ** 2).sum(axis=0) > 1e-9, np.inf, seen)
     half = t_distribution.ppf(0.5 + level / 2, free) * np.sqrt(rss / free * variance) * problem.scale
     half = np.where(np.isnan(half), np.inf, half)
-    return theta - half, theta + half
+    if interval == "laplace":
+        return theta - half, theta + half
+    threshold = float(rss * (1.0 + f_distribution.ppf(level, 1, free) / free))
+    ends = [[_profile_end(problem, theta, threshold, k, sign, half[k]) for sign in (-1.0, 1.0)] for k in range(4)]
+    return np.array([end[0] for end in ends]), np.array([end[1] for end in ends])
 
 
-def _profile(
-    problem: _LeastSquares, theta: np.ndarray, rss: float, free: int, level: float, k: int
-) -> tuple[float, float]:
-    """Where the sum of squares, minimised over the other parameters, rises to the level's threshold."""
-    threshold = rss * (1.0 + f_distribution.ppf(level, 1, free) / free)
+def _profile_end(
+    problem: _LeastSquares, theta: np.ndarray, threshold: float, k: int, sign: float, guess: float
+) -> float:
+    """Where the sum of squares, minimised over the other parameters, rises to `threshold`; infinite if it never does.
+
+    Parameter k moves away from the optimum in steps that double from half of `guess`, the Laplace half-width, until
+    the threshold or the bound is passed; the others follow from where they were.
+    """
     others = np.arange(4) != k
-    ends = []
-    for sign, bound in ((-1.0, problem.lower[k]), (1.0, problem.upper[k])):
-        reach, warm, known = abs(bound - theta[k]), theta, {0.0: float(rss - threshold)}
+    reach = float(problem.upper[k] - theta[k] if sign > 0 else theta[k] - problem.lower[k])
+    warm = theta
+    known = {0.0: float(np.sum(problem.residual(theta) ** 2)) - threshold}
 
-        def excess(distance: float, sign: float = sign, known: dict[float, float] = known) -> float:
-            nonlocal warm
-            if distance not in known:
-                starts = [np.where(others, start, theta[k] + sign * distance) for start in (warm, theta)]
-                warm, value = min((problem.polish(start, others) for start in starts), key=lambda pair: pair[1])
-                known[distance] = float(value - threshold)
-            return known[distance]
+    def excess(distance: float) -> float:
+        nonlocal warm
+        if distance not in known:
+            warm, value = problem.polish(np.where(others, warm, theta[k] + sign * distance), others)
+            known[distance] = value - threshold
+        return known[distance]
 
-        previous, end = 0.0, np.inf
-        for distance in reach * np.geomspace(1e-4, 1.0, 17):
-            if excess(float(distance)) > 0:
-                end = float(brentq(excess, previous, float(distance), xtol=1e-6 * problem.scale[k]))  # pyright: ignore[reportArgumentType]
-                break
-            previous = float(distance)
-        ends.append(float(theta[k] + sign * end))
-    return ends[0], ends[1]
+    step = min(guess / 2 if np.isfinite(guess) and guess > 0 else np.inf, reach / 16)
+    previous, distance = 0.0, step
+    while reach > 0:
+        if excess(distance) > 0:
+            root = brentq(excess, previous, distance, xtol=1e-3 * step, rtol=1e-6)  # pyright: ignore[reportArgumentType]
+            return float(theta[k] + sign * root)  # pyright: ignore[reportOperatorIssue]
+        if distance >= reach:
+            break
+        previous, distance = distance, min(2 * distance, reach)
+    return sign * np.inf
 
 
 def _single_drug(plate: Plate, frame: pd.DataFrame) -> pd.DataFrame:
