@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from her2pkpd.engine.problem import Segments
+from her2pkpd.errors import Problems
 from her2pkpd.model import Model
 
 
@@ -72,8 +73,12 @@ def compile_segments(
 
     Returns:
         `Segments`; lanes with fewer boundaries than others are padded with segments of zero length at their end.
+
+    Raises:
+        InputError: for species the model does not have, and for events outside the run, which could have no effect.
     """
     stops = np.broadcast_to(np.asarray(stop, dtype=float), (len(lanes),))
+    _check(model, lanes, start, stops)
     inputs = _inputs(model, lanes)
     column = {name: i for i, name in enumerate(inputs)}
     cuts = [_cuts(events, start, end) for events, end in zip(lanes, stops, strict=True)]
@@ -88,11 +93,26 @@ def compile_segments(
     return Segments(boundaries, tuple(model.species_index[n] for n in inputs), jump, keep, infusion)
 
 
-def _inputs(model: Model, lanes: Sequence[Sequence[Event]]) -> list[str]:
-    touched: set[str] = set()
-    for events in lanes:
+def _check(model: Model, lanes: Sequence[Sequence[Event]], start: float, stops: np.ndarray) -> None:
+    problems = Problems("dosing")
+    for events, stop in zip(lanes, stops, strict=True):
         for event in events:
-            touched.update(event.species if isinstance(event, Wash) else (event.species,))
+            if not start <= event.time <= stop:
+                rule = f"the event lies outside the simulated interval, {start:g} h to {stop:g} h"
+                problems.add(rule, "Move it, or simulate longer.", column="time", value=event.time)
+            for name in _touched(event):
+                if name not in model.species_index:
+                    rule = f"the model has no species '{name}' to dose or wash"
+                    problems.add(rule, f"It has: {', '.join(model.species_index)}.", column="species")
+    problems.raise_any()
+
+
+def _touched(event: Event) -> tuple[str, ...]:
+    return event.species if isinstance(event, Wash) else (event.species,)
+
+
+def _inputs(model: Model, lanes: Sequence[Sequence[Event]]) -> list[str]:
+    touched = {name for events in lanes for event in events for name in _touched(event)}
     return [s.name for s in model.species if s.name in touched]
 
 
@@ -102,7 +122,7 @@ def _cuts(events: Sequence[Event], start: float, stop: float) -> np.ndarray:
         times.add(event.time)
         if isinstance(event, Infuse):
             times.add(min(event.time + event.duration, stop))
-    cuts = sorted(t for t in times if start <= t <= stop)
+    cuts = sorted(times)
     # What happens at the very last moment needs a segment of zero length to happen in.
     return np.array([*cuts, stop] if any(e.time == stop for e in events) else cuts)
 
@@ -116,13 +136,10 @@ def _place(
     infusion: np.ndarray,
     cuts: np.ndarray,
 ) -> None:
-    at = place.get(event.time)
-    if at is None:
-        return
+    at = place[event.time]
     if isinstance(event, Wash):
         for name in event.species:
             keep[at, column[name]] *= event.kept
-            jump[at, column[name]] *= event.kept
     elif isinstance(event, Add):
         jump[at, column[event.species]] += event.amount
     else:

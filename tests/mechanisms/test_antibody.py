@@ -144,5 +144,5 @@ def test_a_line_without_receptors_binds_nothing_and_stays_defined():
     model = well("trastuzumab", HER2=0.0)
     solution = run(model, [[Add(0.0, "trastuzumab", 100.0)]], TIMES)
     found = outputs(model, solution, ["trastuzumab", T, f"HER2.surface.{CELLS}"])[0]
-    np.testing.assert_array_equal(found[:, 0], 100.0)
+    np.testing.assert_allclose(found[:, 0], 100.0, rtol=1e-14)
     assert np.isfinite(found).all()
