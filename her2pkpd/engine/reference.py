@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from her2pkpd.engine._reference_program import Fixed, Terms, integrate
-from her2pkpd.engine._reference_timeline import Timeline, pad, spread, timeline
+from her2pkpd.engine._reference_timeline import Dosing, pad, padded, spread, timeline
 from her2pkpd.engine.problem import Batch, Directions, Options, Solution
 from her2pkpd.model.model import Model
 from her2pkpd.model.trace import UntraceableError, double_precision
@@ -33,41 +33,62 @@ def solve(batch: Batch, options: Options | None = None, directions: Directions |
     Args:
         batch: the problem.
         options: tolerances and limits; changing them does not recompile.
-        directions: derivatives wanted, by forward differentiation of the solve, or None.
+        directions: derivatives wanted, or None. Their errors are controlled together with those of the states.
 
     Returns:
         The `Solution`. A derivative with respect to a boundary that coincides with a save time is the one-sided
         one that leaves the saved state after the jump.
     """
-    options = options or Options()
-    events = timeline(batch)
-    rows = events.boundaries.shape[0]
-    initial = batch.initial
-    assert initial is not None
-    terms = Terms(pad(batch.parameters, rows), pad(initial, rows), events.boundaries, events.jump, events.infusion)
-    fixed = _fixed(batch.model, events, options, batch.segments.n_lanes)
-    tangents = None if directions is None else _tangents(batch, directions, terms)
+    seg = batch.segments
+    dosing = Dosing(seg.boundaries, seg.jump, seg.keep, seg.infusion, seg.reset, batch.times)
     with double_precision():
-        y, dy, counts = _program(batch.model)(terms, tangents, fixed)
-    return _solution(batch, np.asarray(y), None if dy is None else np.asarray(dy), [np.asarray(c) for c in counts])
+        y, dy, counts = run(
+            np, batch.model, batch.parameters, batch.initial, dosing, seg.inputs, options or Options(), directions
+        )
+        y, dy, (status, steps, rejected) = jax.device_get((y, dy, counts))
+    return Solution(batch.times, y, status, steps, rejected, "reference", dy)
 
 
-def _fixed(model: Model, events: Timeline, options: Options, lanes: int) -> Fixed:
-    last = events.last.copy()
-    last[lanes:] = 0
-    scale = np.array([s.scale for s in model.species])
-    return Fixed(
-        events.source, events.act, events.save, events.segment, last, events.times, events.keep, events.reset,
-        np.float64(options.rtol), np.float64(options.atol), scale, np.int64(options.max_steps),
+def run(
+    xp: Any,
+    model: Model,
+    parameters: Any,
+    initial: Any,
+    dosing: Dosing,
+    inputs: tuple[int, ...],
+    options: Options,
+    directions: Directions | None,
+) -> tuple[Any, Any, tuple[Any, Any, Any]]:
+    """The solve on arrays of module `xp`, NumPy or jax.numpy (then it may be traced); float64 must be on.
+
+    Returns:
+        States (L, M, n), derivatives (L, M, n, K) or None, and per lane status, accepted and rejected steps.
+    """
+    events = timeline(xp, dosing, inputs, model.n_species)
+    (lanes, saves), rows = dosing.times.shape, padded(dosing.times.shape[0])
+    full = events.dosing
+    terms = Terms(pad(xp, parameters, rows), pad(xp, initial, rows), full.boundaries, full.jump, full.infusion)
+    tangents = None if directions is None else _tangents(xp, model, parameters, dosing, inputs, directions)
+    fixed = Fixed(
+        *events[:5], full.times, full.keep, full.reset,
+        np.float64(options.rtol), np.float64(options.atol), np.array([s.scale for s in model.species]),
+        np.int64(options.max_steps),
     )  # fmt: skip
+    y, dy, (status, steps, rejected) = _program(model)(terms, tangents, fixed)
+    counts = (status[:lanes], steps[:lanes], rejected[:lanes])
+    return y[:lanes, :saves], None if dy is None else dy[:lanes, :saves], counts
+
+
+def model_key(model: Model) -> Any:
+    """What identifies a model in a cache that keeps the model alive: its content, or failing that, itself."""
+    try:
+        return model.hash
+    except UntraceableError:
+        return id(model)
 
 
 def _program(model: Model) -> Callable[..., Any]:
-    try:
-        key: Any = model.hash
-    except UntraceableError:
-        # Such a model has no content hash; the entry keeps the object alive, so its id stays its own.
-        key = id(model)
+    key = model_key(model)
     if key not in _programs:
         _programs[key] = jax.jit(partial(integrate, model))
         if len(_programs) > _KEPT:
@@ -76,50 +97,34 @@ def _program(model: Model) -> Callable[..., Any]:
     return _programs[key]
 
 
-def _tangents(batch: Batch, d: Directions, like: Terms) -> Terms:
-    """Tangents of everything along every direction, zero where nothing is said, padded like `like`."""
-    k, lanes, n = d.count, batch.segments.n_lanes, batch.model.n_species
-    rows, inputs = like.initial.shape[0], batch.segments.inputs
+def _tangents(xp: Any, model: Model, p: Any, dosing: Dosing, inputs: tuple[int, ...], d: Directions) -> Terms:
+    """Tangents of everything along every direction, zero where nothing is said, padded."""
+    k, n, rows, (lanes, segments, m) = d.count, model.n_species, padded(len(p)), dosing.jump.shape
+    width = padded(segments)
 
-    def full(given: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-        return np.zeros((*shape, k)) if given is None else np.broadcast_to(np.asarray(given, float), (*shape, k))
+    def full(given: Any, shape: tuple[int, ...]) -> Any:
+        shape = (lanes, *shape, k)
+        return xp.zeros(shape) if given is None else xp.broadcast_to(xp.asarray(given, float), shape)
 
-    segments = batch.segments.n_segments
-    parameters = np.zeros((lanes, batch.model.n_parameters, k))
-    for direction, index in enumerate(d.parameters):
-        parameters[:, index, direction] = 1.0
-    initial = _initial_tangents(batch, parameters) if d.initial is None else full(d.initial, (lanes, n))
-    jump = spread(full(d.jump, (lanes, segments, len(inputs))), inputs, n, 0.0)
-    infusion = spread(full(d.infusion, (lanes, segments, len(inputs))), inputs, n, 0.0)
-    boundaries = full(d.boundaries, (lanes, segments + 1))
-    width = like.jump.shape[1]
+    moved = np.zeros((model.n_parameters, k))
+    moved[list(d.parameters), range(len(d.parameters))] = 1.0
+    parameters = xp.broadcast_to(moved, (lanes, *moved.shape))
+    initial = initial_tangents(model, p) @ moved if d.initial is None else full(d.initial, (n,))
+    dosed = [spread(xp, full(given, (segments, m)), inputs, n, 0.0) for given in (d.jump, d.infusion)]
     return Terms(
-        pad(parameters, rows),
-        pad(initial, rows),
-        pad(boundaries, rows, width + 1),
-        pad(jump, rows, width),
-        pad(infusion, rows, width),
+        pad(xp, parameters, rows),
+        pad(xp, initial, rows),
+        pad(xp, full(d.boundaries, (segments + 1,)), rows, width + 1),
+        *(pad(xp, x, rows, width) for x in dosed),
     )
 
 
-def _initial_tangents(batch: Batch, parameters: np.ndarray) -> np.ndarray:
-    """(L, n, K) derivatives of the model's own initial values along parameter tangents (L, P, K)."""
-    model = batch.model
-
-    def initial(p: Any) -> Any:
-        return jnp.stack(
-            [jnp.asarray(v, dtype=float) for v in model.initial_scalars([p[i] for i in range(model.n_parameters)])]
-        )
-
-    with double_precision():
-        jacobian = jax.vmap(jax.jacfwd(initial))(batch.parameters)
-    return np.einsum("lnp,lpk->lnk", np.asarray(jacobian), parameters)
+def initial_state(model: Model, p: Any) -> Any:
+    """The model's own initial values (n,) as JAX, for parameters (P,)."""
+    values = model.initial_scalars([p[i] for i in range(model.n_parameters)])
+    return jnp.stack([jnp.asarray(v, dtype=float) for v in values])
 
 
-def _solution(batch: Batch, y: np.ndarray, dy: np.ndarray | None, counts: list[np.ndarray]) -> Solution:
-    lanes, saves = batch.times.shape
-    y = y[:lanes, :saves]
-    if dy is not None:
-        dy = np.where(np.isfinite(y)[..., None], dy[:lanes, :saves], np.nan)
-    status, steps, rejected = (c[:lanes] for c in counts)
-    return Solution(batch.times, y, status, steps, rejected, "reference", dy)
+def initial_tangents(model: Model, p: Any) -> Any:
+    """(L, n, P) derivatives of the model's own initial values by its parameters (L, P)."""
+    return jax.vmap(jax.jacfwd(partial(initial_state, model)))(p)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from her2pkpd.engine.problem import Batch, Directions, Options, Solution
 from her2pkpd.errors import InputError, Problem
+from her2pkpd.model.model import Model
 
 EngineName = Literal["auto", "kernel", "reference", "gpu"]
 _MODULES = {"kernel": "her2pkpd.engine.cpu", "reference": "her2pkpd.engine.reference", "gpu": "her2pkpd.engine.gpu"}
@@ -31,19 +32,28 @@ def solve(
     Raises:
         InputError: for an unknown engine.
     """
-    options = options or Options()
+    module = _MODULES[resolve(engine, batch.model)]
+    return importlib.import_module(module).solve(batch, options or Options(), directions)
+
+
+def resolve(engine: EngineName, model: Model) -> EngineName:
+    """The engine that "auto" stands for; any other name as it is.
+
+    Raises:
+        InputError: for an unknown engine.
+    """
     if engine == "auto":
-        engine = _automatic(batch)
+        return _automatic(model)
     if engine not in _MODULES:
         raise InputError(Problem("unknown engine", f"Use auto, {', '.join(_MODULES)}.", value=engine))
-    return importlib.import_module(_MODULES[engine]).solve(batch, options, directions)
+    return engine
 
 
-def _automatic(batch: Batch) -> EngineName:
+def _automatic(model: Model) -> EngineName:
     from her2pkpd.model.trace import UntraceableError
 
     try:
-        _ = batch.model.flux_tape
+        _ = model.flux_tape
         importlib.import_module(_MODULES["kernel"])
     except (UntraceableError, ImportError):
         return "reference"
