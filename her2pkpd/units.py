@@ -90,7 +90,7 @@ def parse_unit(text: str) -> Unit:
 def _atom(name: str, text: str) -> list[tuple[str, float, int]]:
     if name in _MOLAR:
         return [("amount", _MOLAR[name], 1), ("volume", 1.0, -1)]
-    if name in _ATOMS:
+    if name in _ATOMS and (name or not text.strip()):  # nothing may follow a stroke: "nM/" is no unit
         return [(*_ATOMS[name], 1)]
     if name.endswith("l") and name[:-1] + "L" in _ATOMS:
         return [(*_ATOMS[name[:-1] + "L"], 1)]
@@ -111,6 +111,10 @@ def parse_quantity(text: str) -> tuple[float, str]:
             Problem("a quantity must be a number followed by a unit", 'Write, for example, "10 nM".', value=text)
         )
     value, unit = float(match.group(1)), match.group(2)
+    if re.match(r",\s*\d", unit):
+        raise InputError(
+            Problem("a quantity must be written with a decimal point", 'Write "1.5 nM", not "1,5 nM".', value=text)
+        )
     if not math.isfinite(value):
         raise InputError(Problem("a quantity must be finite", "Give an ordinary number.", value=text))
     parse_unit(unit)
@@ -169,7 +173,8 @@ def quantity(text: str | float, to: str, *, molar_mass: float | None = None) -> 
         InputError: as `parse_quantity` and `convert`, or if a unit is missing.
     """
     if isinstance(text, (int, float)) and not isinstance(text, bool):
-        text = repr(float(text))
+        # A whole number of TOML has no upper limit; past the largest float it reads as infinite, and is refused.
+        text = repr(float(text)) if isinstance(text, float) or abs(text) < 10**300 else "1e999"
     if not isinstance(text, str):
         raise InputError(
             Problem(f"a quantity in '{to}' must be text with a unit", f'Write, for example, "1 {to}".', value=text)
@@ -177,7 +182,10 @@ def quantity(text: str | float, to: str, *, molar_mass: float | None = None) -> 
     value, unit = parse_quantity(text)
     if not unit and parse_unit(to).dimension:
         raise InputError(Problem("the unit is missing", f'Write, for example, "{text.strip()} {to}".', value=text))
-    return convert(value, unit, to, molar_mass=molar_mass)
+    result = convert(value, unit, to, molar_mass=molar_mass)
+    if not math.isfinite(result):
+        raise InputError(Problem("a quantity must be finite", "Give an ordinary number.", value=text))
+    return result
 
 
 def receptors_to_nM(copies: float, cell_volume: float) -> float:
