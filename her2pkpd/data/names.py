@@ -2,14 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from her2pkpd.data.cells import each
 from her2pkpd.data.table import Table
 
-VEHICLES = frozenset({"", "-", "none", "dmso", "vehicle", "untreated", "control", "ctrl", "medium", "no drug"})
+VEHICLES = frozenset(
+    {"", "-", "none", "dmso", "vehicle", "untreated", "control", "ctrl", "medium", "media", "mock", "pbs", "no drug"}
+)
 """Words that stand for no drug in a well of concentration 0."""
 
 
@@ -43,7 +45,8 @@ def resolve(
         table: the table; unknown names are recorded in its problems.
         column: the column of names.
         known: the names allowed, or None to allow any. A name that differs from exactly one of them only in case,
-            blanks or punctuation is taken as that one.
+            blanks or punctuation is taken as that one. A mapping gives, for every name allowed (synonyms too), the
+            name to use.
         exempt: (n,) rows whose name is not checked.
 
     Returns:
@@ -52,15 +55,17 @@ def resolve(
     codes, values = table.categories(column)
     resolved = list(values)
     if known is not None:
-        exact, loose = set(known), _loose(known)
+        names = dict(known) if isinstance(known, Mapping) else {name: name for name in known}
+        loose = _loose(names)
         unknown = []
         for k, value in enumerate(values):
-            if not value or value in exact:
+            if not value:
                 continue
-            if plain(value) in loose:
-                resolved[k] = loose[plain(value)]
-            else:
+            found = names.get(value) or loose.get(plain(value))
+            if found is None:
                 unknown.append(k)
+            else:
+                resolved[k] = found
         thing = re.sub(r"_\d+$", "", column).replace("_", " ")
         for where, value in each(codes, unknown, values):
             table.flag(
@@ -69,12 +74,9 @@ def resolve(
     return np.array(resolved, dtype=object)[codes]
 
 
-def _loose(known: Collection[str]) -> dict[str, str]:
-    loose: dict[str, str] = {}
-    doubled: set[str] = set()
-    for name in known:
-        key = plain(name)
-        if key in loose:
-            doubled.add(key)
-        loose[key] = name
-    return {key: name for key, name in loose.items() if key and key not in doubled}
+def _loose(names: Mapping[str, str]) -> dict[str, str]:
+    """Names to use by plain name, without those that would be ambiguous."""
+    meant: dict[str, set[str]] = {}
+    for name, used in names.items():
+        meant.setdefault(plain(name), set()).add(used)
+    return {key: next(iter(used)) for key, used in meant.items() if key and len(used) == 1}

@@ -205,9 +205,10 @@ def read_plate(
     Args:
         path: the CSV file (or a data frame with the same columns).
         known_drugs: names allowed for drugs; None allows any. Names differing from exactly one known name only in
-            case, blanks or punctuation are replaced by it.
+            case, blanks or punctuation are replaced by it. A mapping gives for every name allowed, synonyms
+            included, the name to use.
         molar_masses: g/mol by drug, needed where concentrations are given as mass per volume.
-        known_cell_lines: names allowed for cell lines; None allows any.
+        known_cell_lines: likewise for cell lines.
 
     Returns:
         The plate, in nM and h.

@@ -99,6 +99,7 @@ BAD_PLATES = {
     "negative dose": (changed("concentration", "-3"), 3, "concentration", "zero or positive", "Correct the sign"),
     "unknown unit": (changed("unit", "nMol"), 3, "unit", "unknown unit 'nMol'", "Use one of: nM"),
     "unit of another kind": (changed("unit", "mg/kg"), 3, "unit", "cannot be converted", "same kind as 'nM'"),
+    "unit cut short": (changed("unit", "nM/"), 3, "unit", "unknown unit 'nM/'", "Use one of: nM"),
     "blank unit": (changed("unit", ""), 3, "unit", "unit is missing", "in every row"),
     "log unit": (changed("unit", "log10 nM"), 3, "unit", "logarithmic scale", "not its logarithm"),
     "mass without molar mass": (

@@ -129,6 +129,12 @@ def test_names_are_matched_loosely_and_written_as_known(tmp_path):
     assert plate.drugs == ("lapatinib",)
 
 
+def test_synonyms_are_replaced(tmp_path):
+    text = to_csv(plate_rows()).replace("lapatinib", "GW-572016")
+    plate = read(tmp_path, text, known_drugs={"lapatinib": "lapatinib", "GW572016": "lapatinib"})
+    assert plate.drugs == ("lapatinib",)
+
+
 def test_two_known_names_that_differ_only_in_dashes_stay_apart(tmp_path):
     with pytest.raises(InputError, match="unknown cell line"):
         read(tmp_path, to_csv(plate_rows()).replace("SK-BR-3", "SKBR3"), known_cell_lines=("SK-BR-3", "SKB-R3"))
