@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from her2pkpd.data.gr import gr_file as gr_file
     from her2pkpd.errors import ComputationError as ComputationError
     from her2pkpd.errors import InputError as InputError
     from her2pkpd.library import cell_line_names as cell_line_names
@@ -16,8 +17,25 @@ if TYPE_CHECKING:
     from her2pkpd.library import load_drug as load_drug
     from her2pkpd.model import Builder as Builder
     from her2pkpd.model import Model as Model
+    from her2pkpd.report.fit import fit_file as fit_file
+    from her2pkpd.simulate import simulate_file as simulate_file
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Builder",
+    "ComputationError",
+    "InputError",
+    "Model",
+    "__version__",
+    "cell_line_names",
+    "drug_names",
+    "fit_file",
+    "gr_file",
+    "load_cell_line",
+    "load_drug",
+    "simulate_file",
+]
 
 _HOME = {
     "Builder": "her2pkpd.model",
@@ -26,12 +44,13 @@ _HOME = {
     "Model": "her2pkpd.model",
     "cell_line_names": "her2pkpd.library",
     "drug_names": "her2pkpd.library",
+    "fit_file": "her2pkpd.report.fit",
+    "gr_file": "her2pkpd.data.gr",
     "load_cell_line": "her2pkpd.library",
     "load_drug": "her2pkpd.library",
+    "simulate_file": "her2pkpd.simulate",
 }
 """Where each public name lives."""
-
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the names come from the one table above
 
 
 def __getattr__(name: str) -> Any:

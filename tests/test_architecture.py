@@ -149,6 +149,7 @@ def test_the_command_line_answers_without_the_heavy_libraries():
 
 
 def test_public_names_exist_and_are_declared_once():
+    assert set(her2pkpd.__all__) == {*her2pkpd._HOME, "__version__"}
     assert all(hasattr(her2pkpd, name) for name in her2pkpd.__all__)
     assert set(her2pkpd.__all__) <= set(dir(her2pkpd))
     block = next(n for n in tree(PACKAGE / "__init__.py").body if isinstance(n, ast.If))
