@@ -50,7 +50,10 @@ class Problem:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write out integers of more than some thousand digits
+        text = "of too many digits to show"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

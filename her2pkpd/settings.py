@@ -5,6 +5,7 @@ when reading ends was misspelt or is not supported, and is reported with the nea
 """
 
 import difflib
+import math
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from her2pkpd.errors import InputError, Problem, Problems
 from her2pkpd.units import quantity
 
 _MISSING = object()
+_LISTED = 30
 
 
 class Section:
@@ -77,9 +79,28 @@ class Section:
         return self.get(key, bool, default, words="true or false")
 
     def number(self, key: str, default: Any = _MISSING) -> Any:
-        """A number without a unit."""
+        """A finite number without a unit."""
         value = self.get(key, (int, float), default, words="a number")
-        return float(value) if isinstance(value, (int, float)) else value
+        if value is None or value is default:
+            return value
+        try:
+            value = float(value)
+        except OverflowError:
+            value = math.inf
+        if not math.isfinite(value):
+            self.complain(key, "must be a finite number", "Give an ordinary number.")
+            return None if default is _MISSING else default
+        return value
+
+    def texts(self, key: str, default: Any = _MISSING, *, words: str = "a list of texts in quotes") -> Any:
+        """A list of strings, as a tuple."""
+        value = self.get(key, list, default, words=words)
+        if value is None or value is default:
+            return value
+        if not all(isinstance(item, str) for item in value):
+            self.complain(key, f"must be {words}", "Correct its type.")
+            return None if default is _MISSING else default
+        return tuple(value)
 
     def quantity(
         self, key: str, unit: str, default: Any = _MISSING, *, molar_mass: float | None = None, low: float | None = None
@@ -133,7 +154,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"Did you mean '{close[0]}'?"
-    return f"Known: {', '.join(known[:30])}{' ...' if len(known) > 30 else ''}."
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"Known: {', '.join(known[:_LISTED]) or 'none'}{more}."
 
 
 def read_settings(path: str | Path) -> Section:
@@ -150,6 +172,6 @@ def read_settings(path: str | Path) -> Section:
         raise InputError(Problem(reason, "Check the path and save it as plain UTF-8 TOML.", file=str(path))) from error
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # beside syntax: integers of thousands of digits, endless nesting
         raise InputError(Problem(f"not valid TOML: {error}", "Correct the line it names.", file=str(path))) from error
     return Section(table, "", Problems(str(path)))
