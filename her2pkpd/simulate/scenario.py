@@ -17,6 +17,7 @@ KINDS = ("well",)
 """Systems that can be simulated; each further kind adds its name here and a reader below."""
 
 MAX_TIMES = 1_000_000
+MAX_CELLS = 1e12
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,15 @@ def read_scenario(path: str | Path) -> WellScenario:
     volume = system.quantity("volume", "L", 1e-4, low=1e-9)
     ligand = _ligand(system)
     drugs: dict[str, Drug] = {}
-    events = [e for section in top.sections("dose") for e in _dose(section, drugs, ligand)]
+    events = _events(top.sections("dose"), drugs, ligand)
     parameters = top.get("parameters", dict, {}, words="a table [parameters]") or {}
     output = top.section("output")
     times = read_times(output, problems)
-    variables = output.get("variables", list, [], words="a list of names") or []
+    variables = output.texts("variables", (), words="a list of names in quotes") or ()
     top.finish()
     problems.raise_any()
     assert times is not None
-    return WellScenario(seeded, volume, times, tuple(variables), ligand, tuple(events), drugs, lines, dict(parameters))
+    return WellScenario(seeded, volume, times, variables, ligand, tuple(events), drugs, lines, dict(parameters))
 
 
 def _cell_lines(system: Section, problems: Problems) -> tuple[dict[str, CellLine], dict[str, float]]:
@@ -78,19 +79,19 @@ def _cell_lines(system: Section, problems: Problems) -> tuple[dict[str, CellLine
     if system.has("cell_lines") and not given:
         system.complain("cell_lines", "must name at least one cell line", 'Write { "SK-BR-3" = 5000 }.')
     for name, cells in given.items():
-        if isinstance(cells, bool) or not isinstance(cells, (int, float)) or not cells > 0:
-            problems.add(
-                "cells seeded must be a positive number",
-                "Give cells per well.",
-                column=f"system.cell_lines.{name}",
-                value=cells,
-            )
+        key = f"system.cell_lines.{name}"
+        if isinstance(cells, bool) or not isinstance(cells, (int, float)) or not 0 < cells < MAX_CELLS:
+            rule = f"cells seeded must be a positive number below {MAX_CELLS:g}"
+            problems.add(rule, "Give cells per well.", column=key, value=cells)
             continue
         try:
             line = load_cell_line(name)
         except InputError as error:
-            problems.extend(error)
+            for p in error.problems:
+                problems.add(p.rule, p.remedy, column=key, value=name)
             continue
+        if line.name in seeded:
+            problems.add(f"names the cell line {line.name} twice", "Keep one entry.", column=key, value=name)
         lines[line.name], seeded[line.name] = line, float(cells)
     return lines, seeded
 
@@ -104,15 +105,40 @@ def _ligand(system: Section) -> dict[str, float]:
     }
 
 
-def _dose(section: Section, drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
-    action = section.text("action", "add", choices=("add", "wash"))
+def _events(sections: list[Section], drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
+    """Additions first: what may be washed is what is added anywhere."""
+    washes = [s.text("action", "add", choices=("add", "wash")) == "wash" for s in sections]
+    events = [e for s, wash in zip(sections, washes, strict=True) if not wash for e in _addition(s, drugs, ligand)]
+    known = [*drugs, *ligand]
+    return events + [e for s, wash in zip(sections, washes, strict=True) if wash for e in _wash(s, known)]
+
+
+def _wash(section: Section, known: list[str]) -> list[Event]:
     time = section.quantity("time", "h", 0.0, low=0.0)
-    if action == "wash":
-        names = section.get("drugs", list, None, words="a list of drugs")
-        kept = section.number("kept", 0.0)
-        if not 0.0 <= (kept or 0.0) <= 1.0:
-            section.complain("kept", "must be between 0 and 1", "Give the fraction of the medium left behind.")
-        return [] if time is None else [Wash(time, tuple(names) if names else ("*",), kept)]
+    kept = section.number("kept", 0.0)
+    if not 0.0 <= kept <= 1.0:
+        section.complain("kept", "must be between 0 and 1", "Give the fraction of the medium left behind.")
+    names = section.texts("drugs", None, words="a list of drugs in quotes")
+    if names == ():
+        section.complain("drugs", "must name at least one drug", "Leave drugs out to wash everything.")
+    found = []
+    for name in names or ():
+        found.append(own := _drug_name(name))
+        if own not in known:
+            section.complain("drugs", f"cannot wash '{name}', which no [[dose]] adds", nearest(name, known))
+    return [] if time is None else [Wash(time, tuple(found) or ("*",), kept)]
+
+
+def _drug_name(name: str) -> str:
+    """The library's spelling, so that a drug may be washed under any of its names."""
+    try:
+        return load_drug(name).name
+    except InputError:
+        return name
+
+
+def _addition(section: Section, drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
+    time = section.quantity("time", "h", 0.0, low=0.0)
     name = section.text("drug")
     if name is None or time is None:
         return []
@@ -152,8 +178,8 @@ def read_times(output: Section, problems: Problems) -> np.ndarray | None:
             )
             return None
         return start + step * np.arange(int(np.floor((stop - start) / step + 1e-9)) + 1)
-    holder = Section({str(i): t for i, t in enumerate(given)}, name, problems)
-    values = [holder.quantity(str(i), "h", low=0.0) for i in range(len(given))]
+    holder = Section({str(i): t for i, t in enumerate(given, start=1)}, name, problems)
+    values = [holder.quantity(i, "h", low=0.0) for i in holder.table]
     if not values:
         problems.add("must hold at least one time", 'Write ["0 h", "72 h"].', column=name)
     if not values or any(v is None for v in values):

@@ -9,7 +9,7 @@ import pandas as pd
 from her2pkpd.dosing import Add, Event, Wash, compile_segments
 from her2pkpd.engine import Batch, Options, Solution, Status, solve
 from her2pkpd.engine.select import EngineName
-from her2pkpd.errors import InputError, Problem, Problems
+from her2pkpd.errors import InputError, Problems
 from her2pkpd.mechanisms.population import MEDIUM, count
 from her2pkpd.model import Model
 from her2pkpd.settings import nearest
@@ -56,8 +56,11 @@ def simulate_well(scenario: WellScenario, *, options: Options | None = None, eng
         InputError: for parameters, variables or washed drugs the model does not have.
     """
     model = scenario_model(scenario)
-    parameters = model.parameter_vector(_overrides(scenario, model))
-    variables = _variables(scenario, model)
+    problems = Problems()
+    overrides = _overrides(scenario, model, problems)
+    variables = _variables(scenario, model, problems)
+    problems.raise_any()
+    parameters = model.parameter_vector(overrides)
     lanes = [_events(scenario, model, treated) for treated in (True, False)]
     stop = max(float(scenario.times[-1]), max((e.time for e in scenario.events), default=0.0))
     segments = compile_segments(model, lanes, start=0.0, stop=stop)
@@ -75,8 +78,8 @@ def scenario_model(scenario: WellScenario) -> Model:
     )
 
 
-def _overrides(scenario: WellScenario, model: Model) -> dict[str, float]:
-    problems, values = Problems(), {}
+def _overrides(scenario: WellScenario, model: Model, problems: Problems) -> dict[str, float]:
+    values: dict[str, float] = {}
     for name, text in scenario.parameters.items():
         index = model.parameter_index.get(name)
         if index is None:
@@ -98,17 +101,14 @@ def _overrides(scenario: WellScenario, model: Model) -> dict[str, float]:
             problems.add(
                 f"must lie between {low:g} and {high:g}", "Correct the number.", column=f"parameters.{name}", value=text
             )
-    problems.raise_any()
     return values
 
 
-def _variables(scenario: WellScenario, model: Model) -> list[str]:
+def _variables(scenario: WellScenario, model: Model, problems: Problems) -> list[str]:
     known = [f"{VIABILITY}{name}" for name in scenario.cell_lines] + [*model.quantity_table, *model.species_index]
-    unknown = [v for v in scenario.variables if v not in known]
-    if unknown:
-        raise InputError(
-            [Problem("unknown variable", nearest(str(v), known), column="output.variables", value=v) for v in unknown]
-        )
+    for name in scenario.variables:
+        if name not in known:
+            problems.add("unknown variable", nearest(name, known), column="output.variables", value=name)
     return list(scenario.variables) or known
 
 
@@ -118,19 +118,6 @@ def _events(scenario: WellScenario, model: Model, treated: bool) -> list[Event]:
     for event in scenario.events:
         if isinstance(event, Wash):
             names = in_medium if event.species == ("*",) else event.species
-            unknown = [n for n in names if n not in in_medium]
-            if unknown:
-                raise InputError(
-                    [
-                        Problem(
-                            "cannot wash what the medium does not hold",
-                            nearest(n, in_medium),
-                            column="dose.drugs",
-                            value=n,
-                        )
-                        for n in unknown
-                    ]
-                )
             events.append(Wash(event.time, names, event.kept))
         elif treated or event.species not in scenario.drugs:
             events.append(event)
