@@ -41,7 +41,7 @@ class Terms(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """What they are not: the events (see `Timeline`), tolerances and limits."""
+    """What they are not: the events (see `Timeline`), tolerances and limits, and the weight of each direction."""
 
     source: Any
     act: Any
@@ -55,6 +55,7 @@ class Fixed(NamedTuple):
     atol: Any
     scale: Any
     max_steps: Any
+    weight: Any = None
 
 
 class _Lane(NamedTuple):
@@ -94,7 +95,9 @@ def integrate(
         rejected steps.
     """
     (lanes, n), saves = terms.initial.shape, fixed.times.shape[1]
-    shared = Fixed(0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None)
+    if tangents is not None:
+        fixed = fixed._replace(weight=_weight(terms, tangents, fixed.scale))
+    shared = Fixed(0, 0, 0, 0, 0, 0, 0, 0, None, None, None, None, 0)
     advance = jax.vmap(lambda lane, t, d, f: _advance(model, lane, t, d, f), in_axes=(0, 0, 0, shared))
     out = jnp.full((lanes, saves + 1, n), jnp.nan)
     dout = None if tangents is None else jnp.full((lanes, saves + 1, n, tangents.initial.shape[-1]), jnp.nan)
@@ -120,6 +123,14 @@ def _start(terms: Terms, tangents: Terms | None, fixed: Fixed) -> _Lane:
     memory = (jnp.ones(lanes), jnp.ones(lanes))
     dy = None if tangents is None else tangents.initial
     return _Lane(terms.initial, dy, count, jnp.ones(lanes, dtype=bool), zero, zero, memory, count, count, status)
+
+
+def _weight(terms: Terms, tangents: Terms, scale: Any) -> Any:
+    """(L, K) how far each direction moves its inputs, relative to their size; makes absolute tolerances of it."""
+    size = jnp.where(terms.parameters == 0, 1.0, jnp.abs(terms.parameters))
+    sizes = Terms(size, scale, 1.0, scale, scale)
+    moves = [jnp.abs(d) / jnp.broadcast_to(s, d.shape[:-1])[..., None] for d, s in zip(tangents, sizes, strict=True)]
+    return jnp.max(jnp.stack([m.reshape(m.shape[0], -1, m.shape[-1]).max(axis=1) for m in moves]), axis=0)
 
 
 def _push(function: Callable[..., tuple[Any, Any]], primals: tuple[Any, ...], tangents: Any) -> tuple[Any, Any, Any]:
@@ -261,8 +272,8 @@ def _ratio(error: Any, size: Any, atol: Any, rtol: Any) -> Any:
 
 
 def _tangent_tolerance(size: Any, fixed: Fixed) -> Any:
-    """(n, K) tolerance of tangents of absolute size `size`: atol counts against the direction's largest entry."""
-    along = jnp.max(size / fixed.scale[:, None], axis=0)
+    """(n, K) tolerance of tangents of absolute size `size`; zero only where nothing moves."""
+    along = jnp.maximum(jnp.max(size / fixed.scale[:, None], axis=0), fixed.weight)
     tolerance = fixed.rtol * size + fixed.atol * fixed.scale[:, None] * along
     return jnp.where(tolerance > 0, tolerance, 1.0)
 

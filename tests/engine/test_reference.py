@@ -20,6 +20,7 @@ from tests.engine.systems.runs import (
     hard_batch,
     hard_options,
     hard_run,
+    lane,
     run,
 )
 
@@ -52,7 +53,7 @@ def test_parameter_derivatives_are_exact(name):
 def test_derivatives_by_initial_values_doses_rates_and_times_are_exact():
     """Among the lanes is one without drug: no error of its state tells the step size how a dose would act."""
     system, batch = LINEAR["two compartments"], exact_batch("two compartments")
-    found = solve(batch, TIGHT, dosing_directions(batch))
+    found = solve(batch, TIGHT, dosing_directions("two compartments"))
     assert found.dy is not None
     assert relative(found.dy, system.dosing_gradient(batch)) < 1e-6
 
@@ -66,16 +67,10 @@ def test_newton_counts_as_converging_what_converges():
 def test_a_batch_is_its_lanes():
     batch = exact_batch("three compartments")
     together = solve(batch, USUAL)
-    seg = batch.segments
-    for lane in (2, 8):
-        one = Segments(
-            *(seg.boundaries[[lane]], seg.inputs, seg.jump[[lane]], seg.keep[[lane]]),
-            seg.infusion[[lane]],
-            seg.reset[[lane]],
-        )
-        alone = solve(Batch(batch.model, batch.parameters[[lane]], one, batch.times[[lane]]), USUAL)
-        np.testing.assert_allclose(alone.y[0], together.y[lane], rtol=1e-9)
-        assert alone.steps[0] == together.steps[lane]
+    for i in (2, 8):
+        alone = solve(lane(batch, i), USUAL)
+        np.testing.assert_allclose(alone.y[0], together.y[i], rtol=1e-9)
+        assert alone.steps[0] == together.steps[i]
 
 
 def test_works_in_single_precision_surroundings():

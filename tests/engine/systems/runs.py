@@ -45,11 +45,12 @@ def exact_gradient(name: str):
     return EXACT[name].gradient(exact_batch(name))
 
 
-def dosing_directions(batch: Batch) -> Directions:
-    """One direction for every initial value, jump, infusion rate and boundary."""
+def dosing_directions(name: str) -> Directions:
+    """One direction for every initial value, jump, infusion rate (if any) and boundary of `exact_batch`."""
+    batch = exact_batch(name)
     seg, n = batch.segments, batch.model.n_species
     lanes, k, m = seg.jump.shape
-    sizes = [n, k * m, k * m, k + 1]
+    sizes = [n, k * m, k * m if EXACT[name].infusions else 0, k + 1]
     count, start = sum(sizes), np.cumsum([0, *sizes])
 
     def unit(which: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -57,7 +58,8 @@ def dosing_directions(batch: Batch) -> Directions:
         block[:, :, start[which] : start[which + 1]] = np.eye(sizes[which])
         return block.reshape(lanes, *shape, count)
 
-    return Directions((), unit(0, (n,)), unit(1, (k, m)), unit(2, (k, m)), unit(3, (k + 1,)))
+    infusion = unit(2, (k, m)) if sizes[2] else None
+    return Directions((), unit(0, (n,)), unit(1, (k, m)), infusion, unit(3, (k + 1,)))
 
 
 def hard_batch(name: str) -> Batch:
@@ -75,3 +77,12 @@ def hard_run(name: str, engine: str, rtol: float) -> Solution:
 def hard_options(name: str, rtol: float) -> Options:
     """The absolute tolerance a classic is meant to have beside `rtol`."""
     return Options(rtol, HARD[name].atol * rtol / 1e-6)
+
+
+def lane(batch: Batch, i: int) -> Batch:
+    """One lane of a batch as a batch of its own."""
+    seg, one = batch.segments, slice(i, i + 1)
+    dosing = (seg.jump[one], seg.keep[one], seg.infusion[one], seg.reset[one])
+    segments = Segments(seg.boundaries[one], seg.inputs, *dosing)
+    initial = None if batch.initial is None else batch.initial[one]
+    return Batch(batch.model, batch.parameters[one], segments, batch.times[one], initial)

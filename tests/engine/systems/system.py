@@ -65,8 +65,8 @@ class Exact:
         return self._complex_step(batch, [0], through_initial=True)
 
     def dosing_gradient(self, batch) -> np.ndarray:
-        """Exact (L, M, n, K) derivatives by initial values, jumps, infusions and boundaries, in this order."""
-        return self._complex_step(batch, [1, 3, 4, 2], through_initial=False)
+        """Exact (L, M, n, K) derivatives by initial values, jumps, infusions (if any) and boundaries, in this order."""
+        return self._complex_step(batch, [1, 3, 4, 2] if self.infusions else [1, 3, 2], through_initial=False)
 
     def _complex_step(self, batch, which: list[int], through_initial: bool) -> np.ndarray:
         """Derivatives to machine precision: Im f(x + i h) / h (Squire & Trapp, SIAM Review 40 (1998) 110-112)."""
