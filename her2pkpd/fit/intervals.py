@@ -1,7 +1,7 @@
 """Laplace intervals, and a plain verdict per parameter: determined, only a combination is, or not by these data.
 
-The information matrix is half the Hessian of -2 log posterior at the optimum, taken as central differences of
-the exact gradient. A parameter that sits on a bound is held there: its interval is not normal and none is given.
+The information matrix is the expected (Fisher) information of the data, from exact derivatives, plus that of the
+priors. A parameter that sits on a bound is held there: its interval is not normal and none is given.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tupl
     """
     low, high = objective.bounds()
     inside = (u - low > 1e-3) & (high - u > 1e-3)
-    information = _information(objective, u, inside)
+    information = objective.information(u)[np.ix_(inside, inside)]
     prior = _prior_information(objective, u)[np.ix_(inside, inside)]
     covariance = np.zeros((len(u), len(u)))
     covariance[np.ix_(inside, inside)] = np.linalg.pinv(information, hermitian=True)
@@ -81,27 +81,6 @@ def _transform(objective: Objective, i: int) -> Transform:
     if i < len(objective.free):
         return objective.free.free[i].transform
     return Transform("log", 1e-4, 1e3)
-
-
-def _information(objective: Objective, u: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Half the Hessian of the cost over the inside coordinates, positive definite or the Gauss-Newton one."""
-    columns = np.flatnonzero(inside)
-    step = 1e-4
-    hessian = np.zeros((len(columns), len(columns)))
-    for k, column in enumerate(columns):
-        gradients = []
-        for sign in (-1.0, 1.0):
-            moved = u.copy()
-            moved[column] += sign * step
-            evaluation = objective(moved)
-            gradients.append((evaluation.jacobian.T @ evaluation.residuals)[columns])
-        hessian[k] = (gradients[1] - gradients[0]) / (2 * step)
-    hessian = 0.5 * (hessian + hessian.T)
-    evaluation = objective(u)
-    gauss_newton = evaluation.jacobian[:, columns].T @ evaluation.jacobian[:, columns]
-    if not np.all(np.isfinite(hessian)) or np.linalg.eigvalsh(hessian)[0] <= 0:
-        return gauss_newton
-    return hessian
 
 
 def _prior_information(objective: Objective, u: np.ndarray) -> np.ndarray:

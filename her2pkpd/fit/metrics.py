@@ -69,7 +69,7 @@ class Metric:
         return "viability" if self.metric == "IC50" else "gr"
 
 
-def dose_grid(top: float, *, decades: float = 6.0) -> np.ndarray:
+def dose_grid(top: float, *, decades: float = 5.0) -> np.ndarray:
     """Doses of a predicted curve, ascending to `top`, nM."""
     return top * np.logspace(-decades, 0, int(decades * GRID_PER_DECADE) + 1)
 

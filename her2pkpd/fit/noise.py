@@ -26,11 +26,14 @@ class Noise:
             heavy tails).
         sd: its standard deviation (scale, for Student-t), or None to estimate it.
         df: degrees of freedom of Student-t.
+        file_sd: whether a standard deviation given with a well replaces `sd` for that well. Those of two or three
+            replicates scatter so much themselves that a common one often serves better.
     """
 
     kind: NoiseKind = "normal"
     sd: float | None = None
     df: float = 4.0
+    file_sd: bool = True
 
 
 def residual(
@@ -66,6 +69,24 @@ def _compress(q: np.ndarray, df: float) -> tuple[np.ndarray, np.ndarray]:
     safe = np.where(small, 1.0, r)
     slope = np.where(small, np.sqrt((df + 1) / df), (df + 1) * q / ((df + q * q) * safe))
     return r, slope
+
+
+def expected_information(noise: Noise, prediction: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, float]:
+    """Fisher information of one measurement about its prediction, and about log sd.
+
+    Args:
+        noise: the noise model.
+        prediction: predicted, shape (n,).
+        sd: standard deviation (scale, for Student-t) of each measurement, shape (n,).
+
+    Returns:
+        Information about the prediction, shape (n,), and about log sd, the same for every measurement.
+    """
+    if noise.kind == "student-t":
+        return (noise.df + 1) / (noise.df + 3) / sd**2, 2 * noise.df / (noise.df + 3)
+    if noise.kind == "log-normal":
+        return 1 / (sd * prediction) ** 2, 2.0
+    return 1 / sd**2, 2.0
 
 
 def censored_residual(

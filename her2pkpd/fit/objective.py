@@ -13,7 +13,7 @@ from her2pkpd.engine import Options
 from her2pkpd.engine.select import EngineName
 from her2pkpd.fit.design import Design, Signal
 from her2pkpd.fit.metrics import Metric, curve_signals, read_off
-from her2pkpd.fit.noise import Noise, censored_residual, residual, sd_residual
+from her2pkpd.fit.noise import Noise, censored_residual, expected_information, residual, sd_residual
 from her2pkpd.fit.parameters import FreeParameters
 from her2pkpd.fit.predict import Predicted, Predictor
 
@@ -113,10 +113,14 @@ class Objective:
         self.predictor = Predictor(self.design, self.free, signals, options=self.options, engine=self.engine)
         self.readouts = np.array([o.signal.readout for o in self.observations])
         self.value = np.array([o.value for o in self.observations], dtype=float)
-        self.known_sd = np.array([np.nan if o.sd is None else o.sd for o in self.observations], dtype=float)
+        self.known_sd = np.array([self._given_sd(o) for o in self.observations], dtype=float)
         self.estimated = tuple(
             r for r in dict.fromkeys(self.readouts.tolist()) if self._noise(r).sd is None and self._unknown(r).any()
         )
+
+    def _given_sd(self, observation: Observation) -> float:
+        use = observation.sd is not None and self._noise(observation.signal.readout).file_sd
+        return float(observation.sd or np.nan) if use else np.nan
 
     def _noise(self, readout: str) -> Noise:
         return self.noise.get(readout, Noise())
@@ -168,15 +172,41 @@ class Objective:
         n = len(self.observations)
         return Evaluation(residuals, jacobian, predicted.value[:n], values, reached, predicted.status)
 
+    def information(self, u: np.ndarray) -> np.ndarray:
+        """Expected information of data and priors about all unknowns at `u`, (n_unknowns, n_unknowns).
+
+        For published metrics, and for priors, it is the product of their residuals' Jacobian with itself.
+        """
+        n, n_free = len(self.observations), len(self.free)
+        predicted = self.predictor(u[:n_free])
+        total = np.zeros((len(u), len(u)))
+        for readout in dict.fromkeys(self.readouts.tolist()):
+            at = self.readouts == readout
+            sd, column = self._sd(u, readout)
+            about_prediction, about_sd = expected_information(self._noise(readout), predicted.value[:n][at], sd)
+            if predicted.jacobian is not None:
+                rows = predicted.jacobian[:n][at]
+                total[:n_free, :n_free] += rows.T @ (rows * about_prediction[:, None])
+            if column >= 0:
+                total[column, column] += about_sd * int(self._unknown(readout).sum())
+        for rows in (self._metrics(predicted)[1], self.free.prior_residuals(u[:n_free])[1]):
+            total[:n_free, :n_free] += rows.T @ rows
+        return total
+
+    def _sd(self, u: np.ndarray, readout: str) -> tuple[np.ndarray, int]:
+        """Standard deviation of every well of a read-out, and the column of its unknown, -1 if it is known."""
+        column = len(self.free) + self.estimated.index(readout) if readout in self.estimated else -1
+        sd = self.known_sd[self.readouts == readout].copy()
+        sd[np.isnan(sd)] = np.exp(u[column]) if column >= 0 else self._noise(readout).sd or 1.0
+        return sd, column
+
     def _wells(self, u: np.ndarray, predicted: Predicted) -> tuple[np.ndarray, np.ndarray]:
         n, n_free = len(self.observations), len(self.free)
         residuals, jacobian = np.zeros(n), np.zeros((n, len(u)))
         for readout in dict.fromkeys(self.readouts.tolist()):
             at = self.readouts == readout
             unknown = np.isnan(self.known_sd[at])
-            sd = self.known_sd[at].copy()
-            column = n_free + self.estimated.index(readout) if readout in self.estimated else -1
-            sd[unknown] = np.exp(u[column]) if column >= 0 else self._noise(readout).sd or 1.0
+            sd, column = self._sd(u, readout)
             r, by_prediction, by_log_sd = residual(self._noise(readout), self.value[at], predicted.value[:n][at], sd)
             residuals[at] = r
             rows = np.flatnonzero(at)

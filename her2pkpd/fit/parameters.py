@@ -142,13 +142,13 @@ class FreeParameters:
         return np.array(low), np.array(high)
 
     def start_box(self) -> tuple[np.ndarray, np.ndarray]:
-        """Box in which multi-start looks: two prior standard deviations where there is a prior, else the bounds."""
+        """Box in which multi-start looks: one prior standard deviation either way, or the bounds where there is none."""
         low, high = [], []
         for free in self.free:
             a, b = free.transform.start_box()
             if free.estimate.prior is not None:
                 mean, sd = free.estimate.prior.on(free.transform)
-                a, b = max(a, mean - 2 * sd), min(b, mean + 2 * sd)
+                a, b = max(a, mean - sd), min(b, mean + sd)
             low.append(a)
             high.append(b)
         return np.array(low), np.array(high)

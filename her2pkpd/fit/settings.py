@@ -180,7 +180,7 @@ def _noise(section: Section) -> tuple[dict[str, Noise], MetricNoise]:
         sd, df = own.number("sd", None), own.number("df", 4.0)
         if sd is not None and sd <= 0:
             own.complain("sd", "must be positive", "Leave it out to estimate it.")
-        noise[name] = Noise(kind or "normal", sd, df or 4.0)
+        noise[name] = Noise(kind or "normal", sd, df or 4.0, bool(own.flag("file_sd", True)))
     return noise, MetricNoise(plain["potency"], plain["efficacy"])
 
 

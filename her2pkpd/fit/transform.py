@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.special import expit
 
 Scale = Literal["log", "logit", "linear"]
 
 _EDGE = 1e-9
 """Distance kept from the ends of a logit scale, where the transform is infinite."""
+
+_LARGEST = 700.0
+"""Coordinates beyond this overflow; optimisers may ask for them while they look for a step."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +43,19 @@ class Transform:
         """Coordinate to natural value."""
         u = np.asarray(u, dtype=float)
         if self.scale == "log":
-            return np.exp(u)
+            return np.exp(np.minimum(u, _LARGEST))
         if self.scale == "linear":
             return u
-        return self.lower + (self.upper - self.lower) / (1 + np.exp(-u))
+        return self.lower + (self.upper - self.lower) * expit(u)
 
     def slope(self, u: np.ndarray | float) -> np.ndarray:
         """d value / d coordinate."""
         u = np.asarray(u, dtype=float)
         if self.scale == "log":
-            return np.exp(u)
+            return np.exp(np.minimum(u, _LARGEST))
         if self.scale == "linear":
             return np.ones_like(u)
-        unit = 1 / (1 + np.exp(-u))
+        unit = expit(u)
         return (self.upper - self.lower) * unit * (1 - unit)
 
     def box(self) -> tuple[float, float]:
@@ -62,7 +66,7 @@ class Transform:
             return float(self.forward(self.lower)), float(self.forward(self.upper))
 
     def start_box(self) -> tuple[float, float]:
-        """Where multi-start looks: the bounds, or for a logit coordinate the middle 96 % of the values."""
+        """Where multi-start looks: the bounds, or for a logit coordinate the middle 80 % of the values."""
         if self.scale == "logit":
-            return float(np.log(0.02 / 0.98)), float(np.log(0.98 / 0.02))
+            return float(np.log(0.1 / 0.9)), float(np.log(0.9 / 0.1))
         return self.box()

@@ -17,7 +17,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.titlesize": 10,
     "figure.dpi": 100,
-    "savefig.dpi": 130,
+    "savefig.dpi": 110,
     "legend.frameon": False,
 }
 BLUE, ORANGE, GREY, GREEN = "#1f5a92", "#c8591a", "#8a8a8a", "#3b7d3a"

@@ -20,7 +20,7 @@ from her2pkpd.model import diagram, equation_table
 from her2pkpd.model import parameter_table as model_parameters
 from her2pkpd.report.baseline import baselines
 from her2pkpd.report.figures import curve_figure, published_figure, waterfall_figure
-from her2pkpd.report.page import Page
+from her2pkpd.report.page import Page, png
 from her2pkpd.runinfo import RunInfo, check_output, hash_files, prepare_output, write_run, write_text
 
 CHECKPOINT = "starts.json"
@@ -135,10 +135,10 @@ def _write(result: FitResult, folder: Path) -> None:
     for name, table in tables.items():
         write_text(folder / name, table.to_csv(index=False))
     write_text(folder / "fit.json", json.dumps(_fit_json(result), indent=2) + "\n")
-    figures = _figures(result, curves, at_curves)
+    figures = [(name, png(figure)) for name, figure in _figures(result, curves, at_curves)]
     (folder / "figures").mkdir(exist_ok=True)
     for name, figure in figures:
-        figure.savefig(folder / "figures" / f"{_file_name(name)}.png")
+        (folder / "figures" / f"{_file_name(name)}.png").write_bytes(figure)
     write_text(folder / "report.html", _page(result, figures, logistic).html())
 
 
@@ -174,7 +174,7 @@ def _fit_json(result: FitResult) -> dict[str, Any]:
     }
 
 
-def _page(result: FitResult, figures: list[tuple[str, Figure]], logistic: pd.DataFrame) -> Page:
+def _page(result: FitResult, figures: list[tuple[str, bytes]], logistic: pd.DataFrame) -> Page:
     page = Page(result.problem.settings.title)
     for line in result.summary().splitlines()[1:]:
         page.text(line.strip(), kind="bad" if "WARNING" in line else "")

@@ -50,11 +50,11 @@ class Page:
             f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         )
 
-    def figures(self, figures: Sequence[tuple[str, Figure]]) -> None:
-        """Figures side by side, each a pair of caption and figure."""
+    def figures(self, figures: Sequence[tuple[str, bytes]]) -> None:
+        """Figures side by side, each a pair of caption and PNG."""
         images = "".join(
-            f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{_png(figure)}">'
-            for caption, figure in figures
+            f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}">'
+            for caption, png in figures
         )
         self._parts.append(f'<div class="figures">{images}</div>')
 
@@ -82,7 +82,8 @@ def _cell(value: object, digits: int) -> str:
     return f"<td>{html.escape(str(value))}</td>"
 
 
-def _png(figure: Figure) -> str:
+def png(figure: Figure) -> bytes:
+    """A figure as PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
