@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from her2pkpd.model.model import Model
-from her2pkpd.model.spec import Reaction
+from her2pkpd.model.spec import Reaction, Scope
 from her2pkpd.model.tape import evaluate
 from her2pkpd.model.trace import trace
 
@@ -22,6 +23,10 @@ class Moiety:
 
     weights: Mapping[str, float]
 
+    def amount(self, model: Model, s: Scope, p: Scope) -> Any:
+        """Amount of the moiety as an expression, for use where rates are written."""
+        return sum(w * s[name] * _volume(model, name, s, p) for name, w in self.weights.items())
+
     def total(self, model: Model, y: np.ndarray, p: np.ndarray) -> np.ndarray:
         """Amount of the moiety: the sum of weight * volume * concentration.
 
@@ -35,8 +40,7 @@ class Moiety:
         """
 
         def amount(*x: object) -> list[object]:
-            s, q = model.scopes(x[: model.n_species], x[model.n_species :])
-            return [sum(w * s[name] * _volume(model, name, s, q) for name, w in self.weights.items())]
+            return [self.amount(model, *model.scopes(x[: model.n_species], x[model.n_species :]))]
 
         tape = trace(amount, model.n_species + model.n_parameters)
         return evaluate(tape, [*np.moveaxis(y, -1, 0), *np.moveaxis(np.asarray(p), -1, 0)])[0]
@@ -45,9 +49,9 @@ class Moiety:
         return " + ".join(f"{'' if w == 1 else f'{w:g}*'}{name}" for name, w in self.weights.items())
 
 
-def _volume(model: Model, species: str, s: object, p: object) -> object:
+def _volume(model: Model, species: str, s: Scope, p: Scope) -> Any:
     home = model.species[model.species_index[species]].compartment
-    return 1.0 if home is None else model.compartment_table[home].volume(s, p)  # type: ignore[arg-type]
+    return 1.0 if home is None else model.compartment_table[home].volume(s, p)
 
 
 def conserved_moieties(model: Model, parameters: np.ndarray | None = None) -> list[Moiety]:
@@ -63,7 +67,7 @@ def conserved_moieties(model: Model, parameters: np.ndarray | None = None) -> li
     p = model.default_parameters() if parameters is None else np.asarray(parameters)
     columns = [_column(model, r, p) for r in model.reactions if r.kind == "reaction"]
     columns += [_unit(model, s) for s in _unconserved(model)]
-    basis = _left_null_space([list(row) for row in zip(*columns, strict=True)])
+    basis = _left_null_space([[column[i] for column in columns] for i in range(model.n_species)])
     names = [s.name for s in model.species]
     return [Moiety({n: float(w) for n, w in zip(names, vector, strict=True) if w}) for vector in basis]
 

@@ -8,6 +8,7 @@ the same tape are the same model. Engines translate tapes to machine code; `eval
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,10 @@ class Tape:
 
     def digest(self) -> str:
         """SHA-256 over the program text: equal for equal programs, on every machine and JAX version."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         text = "\n".join(f"{n.op} {n.args} {float(n.value).hex()}" for n in self.nodes)
         return hashlib.sha256(f"{self.n_inputs}\n{text}\n{self.outputs}".encode()).hexdigest()
 

@@ -120,7 +120,7 @@ def test_times_are_a_set_in_any_unit(write, times):
 def test_a_step_that_does_not_divide_stops_before_the_end(write):
     text = (
         SCENARIO.split("[output]", maxsplit=1)[0]
-        + '[output]\ntimes = { start = "1 h", stop = "2 h", step = "0.3 h" }\n'
+        + "[output]\ntimes = { start = '1 h', stop = '2 h', step = '0.3 h' }\n"
     )
     np.testing.assert_allclose(read_scenario(write(text)).times, [1.0, 1.3, 1.6, 1.9])
 
