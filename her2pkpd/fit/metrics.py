@@ -21,8 +21,8 @@ GRID_PER_DECADE = 4
 """Doses per decade of the predicted curve; halving the spacing moves GR50 by less than 1 %."""
 
 BEYOND = 4.0
-"""Decades of log10 potency per unit of response by which a level is missed at the top dose: keeps the objective
-smooth and finite where the predicted curve never crosses the level."""
+"""Decades of log10 potency per unit of response by which a level is missed at the top dose, or at the lowest:
+keeps the objective smooth and finite where the predicted curve never crosses the level."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,10 @@ def _crossing(
         missed = y[-1] - level
         gradient = None if slopes is None else BEYOND * slopes[-1] * (1 - top_weight)
         return float(x[-1] + BEYOND * missed), gradient, False
-    i = max(int(below[0]), 1)
+    i = int(below[0])
+    if i == 0:  # below already at the lowest dose, by as much as it is missed there
+        gradient = None if slopes is None else BEYOND * (slopes[0] - top_weight * slopes[-1])
+        return float(x[0] + BEYOND * (y[0] - level)), gradient, True
     step, fall = x[i] - x[i - 1], y[i - 1] - y[i]
     part = (y[i - 1] - level) / fall
     if slopes is None:

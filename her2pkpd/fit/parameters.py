@@ -142,7 +142,7 @@ class FreeParameters:
         return np.array(low), np.array(high)
 
     def start_box(self) -> tuple[np.ndarray, np.ndarray]:
-        """Box in which multi-start looks: one prior standard deviation either way, or the bounds where there is none."""
+        """Box in which multi-start looks: one prior standard deviation either way, or else the bounds."""
         low, high = [], []
         for free in self.free:
             a, b = free.transform.start_box()

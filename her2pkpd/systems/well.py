@@ -81,11 +81,14 @@ def well_model(
 def cell_parameters(line: CellLine) -> dict[str, float]:
     """A cell line's own values for a well, canonical units, from its library entry.
 
-    Lines whose HER2 nobody counted get the library's default for normal breast; what is missing otherwise gets
-    the library's default later, in `well_model`.
+    Lines whose HER2 nobody counted get the library's default for normal breast, and lines whose dependence on the
+    signal nobody calibrated that of their HER2 status; what else is missing gets the library's default later, in
+    `well_model`.
     """
-    values = {k: q.canonical for k, q in line.quantities.items() if k in ("HER2", "doubling_time", *CELL)}
-    return {"HER2": load_parameters()["cell.HER2"].canonical, **values}
+    table = load_parameters()
+    addicted = "cell.w" if line.status == "HER2amp" else "cell.w_not_amplified"
+    own = {k: q.canonical for k, q in line.quantities.items() if k in ("HER2", "doubling_time", *CELL)}
+    return {"HER2": table["cell.HER2"].canonical, "w": table[addicted].canonical, **own}
 
 
 def _sourced(build: Builder, name: str, value: Sourced) -> None:

@@ -94,9 +94,9 @@ def test_derived_constants_follow_from_what_they_are_derived_from():
     assert trastuzumab.reference["koff"].canonical == pytest.approx(koff, rel=0.01)
     neratinib = load_drug("neratinib")
     her2, egfr = (neratinib.kinases[k].constants for k in ("HER2", "EGFR"))
-    efficiency = neratinib.reference["kinact/KI in cells"]
-    assert her2["kinact"].canonical / her2["KI"].canonical == pytest.approx(efficiency.canonical)
-    assert egfr["KI"].canonical / her2["KI"].canonical == pytest.approx(92 / 59, rel=0.01)
+    low, high = 0.03, 0.12  # what GR50 1.7 nM implies at a kinase renewal of 0.03-0.09 /h, with spare signal
+    assert low < her2["kinact"].canonical / her2["KI"].canonical < high
+    assert egfr["KI"].canonical / her2["KI"].canonical == pytest.approx(92 / 59, rel=0.02)
     lapatinib = load_drug("lapatinib")
     ratio = lapatinib.kinases["EGFR"].constants["Ki"].canonical / lapatinib.kinases["HER2"].constants["Ki"].canonical
     assert ratio == pytest.approx(3 / 13, rel=0.01)
