@@ -149,7 +149,7 @@ def gr_values(source: Plate | Source, *, division_time: float | Mapping[str, flo
             value=line,
         )
     problems.raise_any()
-    from_division = _gr_from_division(x / x_ctrl, wells.time / doubling)
+    from_division = _gr_from_division(x, x_ctrl, wells.time / doubling)
     gr_of_count = np.where(np.isnan(x0), from_division, _gr_from_start(x, x_ctrl, x0))
     result = wells.given.copy()
     if wells.stacked:
@@ -270,11 +270,11 @@ def _division_times(wells: Wells, given: float | Mapping[str, float] | None) -> 
 
 
 def _gr_from_start(x: np.ndarray, x_ctrl: np.ndarray, x0: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         rate = np.log2(x / x0) / np.log2(x_ctrl / x0)
-    return np.where(x_ctrl > x0, np.exp2(rate) - 1.0, np.nan)
+        return np.where(x_ctrl > x0, np.exp2(rate) - 1.0, np.nan)
 
 
-def _gr_from_division(ratio: np.ndarray, divisions: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.exp2(1.0 + np.log2(ratio) / divisions) - 1.0
+def _gr_from_division(x: np.ndarray, x_ctrl: np.ndarray, divisions: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.exp2(1.0 + np.log2(x / x_ctrl) / divisions) - 1.0

@@ -1,6 +1,6 @@
 """One GR dose-response curve: the sigmoid of Hafner et al. 2016, its test against a flat line, its metrics."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.integrate import trapezoid
@@ -15,6 +15,10 @@ GRINF_BOUNDS = (-1.0, 1.0)
 """Bounds of GRinf, the range GR can take."""
 GEC50_MARGIN = 2.0
 """GEC50 may lie this many powers of ten outside the doses tested."""
+SUSPICIOUS = 3.0
+"""A drug that speeds up growth may lift GR above 1, hardly above this."""
+_NO_GR = 1e6
+"""Beyond this, untreated cells grew so little that the number says nothing."""
 MIN_DOSES = 4
 """Fewer doses than this carry no curve of three parameters and its test."""
 
@@ -63,47 +67,38 @@ def fit_gr_curve(dose: np.ndarray, gr: np.ndarray, *, alpha: float = 0.05) -> GR
     Returns:
         The metrics. With fewer than four different doses only GRmax and GR_AOC are given.
     """
-    valid = np.isfinite(gr) & np.isfinite(dose) & (dose > 0)
-    dose, gr = dose[valid], gr[valid]
+    usable = np.isfinite(gr) & (np.abs(gr) < _NO_GR) & np.isfinite(dose) & (dose > 0)
+    notes = [f"{np.sum(~usable)} wells without a GR value left out"] if not usable.all() else []
+    dose, gr = dose[usable], gr[usable]
     if not len(gr):
         return GRCurve(status="no GR value: untreated cells did not grow, or a count is missing")
+    if gr.max() > SUSPICIOUS:
+        notes.append(f"a GR above {SUSPICIOUS:g}: check that well and its controls")
     levels, where = np.unique(dose, return_inverse=True)
     means = np.bincount(where, gr) / np.bincount(where)
-    grmax = float(means[-2:].min())
-    aoc = _area_over_curve(np.log10(levels), means)
+    observed = GRCurve(GRmax=float(means[-2:].min()), GR_AOC=_area_over_curve(np.log10(levels), means))
     if len(levels) < MIN_DOSES:
-        return GRCurve(GRmax=grmax, GR_AOC=aoc, status=f"fewer than {MIN_DOSES} doses: no curve fitted")
+        return replace(observed, status="; ".join([f"fewer than {MIN_DOSES} doses: no curve fitted", *notes]))
+    fitted = _fit(dose, gr, observed, alpha)
+    if np.isfinite(fitted.GR50) and not levels[0] <= fitted.GR50 <= levels[-1]:
+        notes.append("GR50 lies outside the doses tested")
+    return replace(fitted, status="; ".join(notes) or "ok")
+
+
+def _fit(dose: np.ndarray, gr: np.ndarray, observed: GRCurve, alpha: float) -> GRCurve:
+    """`observed` with the sigmoid's metrics, or with those of the flat line if the F-test prefers it."""
     level = float(np.clip(gr.mean(), *GRINF_BOUNDS))
     rss_flat = float(((gr - level) ** 2).sum())
     total = float(((gr - gr.mean()) ** 2).sum())
     (grinf, log_gec50, slope), rss = _fit_sigmoid(dose, gr, rss_flat, alpha)
     pval = _flat_pval(rss, rss_flat, len(gr))
     if pval >= alpha:
-        return GRCurve(
-            GR50=np.inf if level > 0.5 else -np.inf,
-            GRmax=grmax,
-            GEC50=0.0,
-            GRinf=level,
-            h=0.01,
-            GR_AOC=aoc,
-            r2=_r_squared(rss_flat, total),
-            fit="flat",
-            pval=pval,
-        )
-    gr50 = _gr50(grinf, log_gec50, slope)
-    outside = np.isfinite(gr50) and not levels[0] <= gr50 <= levels[-1]
-    return GRCurve(
-        GR50=gr50,
-        GRmax=grmax,
-        GEC50=10.0**log_gec50,
-        GRinf=grinf,
-        h=slope,
-        GR_AOC=aoc,
-        r2=_r_squared(rss, total),
-        fit="sigmoid",
-        pval=pval,
-        status="GR50 lies outside the doses tested" if outside else "ok",
-    )
+        gr50 = np.inf if level > 0.5 else -np.inf
+        r2 = _r_squared(rss_flat, total)
+        return replace(observed, GR50=gr50, GEC50=0.0, GRinf=level, h=0.01, r2=r2, fit="flat", pval=pval)
+    gr50, r2 = _gr50(grinf, log_gec50, slope), _r_squared(rss, total)
+    gec50 = float(np.power(10.0, log_gec50))
+    return replace(observed, GR50=gr50, GEC50=gec50, GRinf=grinf, h=slope, r2=r2, fit="sigmoid", pval=pval)
 
 
 def _area_over_curve(log_dose: np.ndarray, gr: np.ndarray) -> float:
@@ -137,11 +132,13 @@ def _fit_sigmoid(
 def _polish(
     dose: np.ndarray, gr: np.ndarray, start: np.ndarray, lower: np.ndarray, upper: np.ndarray
 ) -> tuple[np.ndarray, float]:
+    scale = max(1.0, float(np.abs(gr).max()))  # keeps a wild value from overflowing the optimiser's norms
+
     def residual(theta: np.ndarray) -> np.ndarray:
-        return hill(dose, theta[0], 1.0, theta[1], theta[2]) - gr
+        return (hill(dose, theta[0], 1.0, theta[1], theta[2]) - gr) / scale
 
     def jacobian(theta: np.ndarray) -> np.ndarray:
-        return hill_jacobian(dose, theta[0], 1.0, theta[1], theta[2])[:, [0, 2, 3]]
+        return hill_jacobian(dose, theta[0], 1.0, theta[1], theta[2])[:, [0, 2, 3]] / scale
 
     inside = 1e-6 * (upper - lower)
     start = np.clip(start, lower + inside, upper - inside)
@@ -154,7 +151,7 @@ def _polish(
         ftol=1e-14,
         gtol=1e-12,
     )
-    return result.x, float(2.0 * result.cost)
+    return result.x, float(2.0 * result.cost * scale**2)
 
 
 def _flat_pval(rss: float, rss_flat: float, n: int) -> float:

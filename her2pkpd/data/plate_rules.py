@@ -13,6 +13,10 @@ from her2pkpd.data.table import Table
 from her2pkpd.errors import InputError, Problem
 from her2pkpd.units import convert, parse_unit
 
+_HIGHEST = 1e9
+"""nM (1 mol/L); no drug dissolves beyond. Kept in ug/mL (1 kg/mL) the same number is as safe."""
+_LONGEST = 10_000.0
+"""h, more than a year."""
 _LOG = "Give the concentration itself, not its logarithm (10 for a log10 of 1)."
 
 
@@ -42,6 +46,9 @@ def canonical_wells(
         tail = f"_{k}" if k > 1 else ""
         wells |= {"drug" + tail: drug, "concentration" + tail: dose}
     wells["time"] = positive(table, "time", zero=True) * unit_factors(table, "time_unit", "h")
+    table.flag(
+        wells["time"] > _LONGEST, "time", f"no plate is read after {_LONGEST:g} h", "Check the number and the unit."
+    )
     codes, names = find_readouts(table)
     written = table.numbers("value")
     canonical, wells["readout"], factors = to_canonical(table, codes, names, written)
@@ -123,7 +130,11 @@ def _drugs(
         )
         drug = np.where(vehicle, "", drug)
         drugs.append(drug)
-        doses.append(dose * _dose_factors(table, tail, drug, dose, molar_masses))
+        with np.errstate(over="ignore"):
+            dose = dose * _dose_factors(table, tail, drug, dose, molar_masses)
+        rule = "the concentration is above 1 mol/L"
+        table.flag(dose > _HIGHEST, "concentration" + tail, rule, "Check the number and the unit.")
+        doses.append(dose)
     _refuse_gaps(table, drugs)
     _refuse_repeats(table, drugs)
     return drugs, doses

@@ -61,7 +61,7 @@ class Scale:
     factor: float = 1.0
     offset: float = 0.0
     low: float = 0.0
-    high: float = np.inf
+    high: float = 5.0
     untreated: float | None = None
     other: str = ""
 
@@ -75,7 +75,11 @@ SCALES: dict[str, Scale] = {
     "gr": Scale(Readout.GR, low=-1.0, high=5.0, untreated=1.0),
     "occupancy": Scale(Readout.OCCUPANCY, low=-0.2, high=1.2, other="percent_occupancy"),
     "percent_occupancy": Scale(Readout.OCCUPANCY, 0.01, low=-0.2, high=1.2, other="occupancy"),
-} | {readout.value: Scale(readout) for readout in Readout if readout.value not in ("viability", "gr", "occupancy")}
+} | {
+    readout.value: Scale(readout, high=1e15)
+    for readout in Readout
+    if readout.value not in ("viability", "gr", "occupancy")
+}
 """By the name that stands in the file. `viability` may exceed 1 (noise, growth-promoting ligands) and fall a little
 below 0 (background-corrected luminescence, as in CCLE)."""
 
@@ -169,7 +173,7 @@ def _check_range(table: Table, where: np.ndarray, name: str, values: np.ndarray,
     low, high = sorted((scale.low, scale.high))
     bad = where & ((canonical < low) | (canonical > high))
     ends = sorted(((low - scale.offset) / scale.factor, (high - scale.offset) / scale.factor))
-    span = f"at least {ends[0]:g}" if np.isinf(ends[1]) else f"between {ends[0]:g} and {ends[1]:g}"
+    span = f"between {ends[0]:g} and {ends[1]:g}"
     remedy = "Check the row's readout and scale"
     remedy += f" (a percentage belongs under '{scale.other}')." if scale.other and scale.factor in (1, -1) else "."
     if scale.low == 0:

@@ -12,7 +12,7 @@ from her2pkpd.data.metrics import read_metrics
 from her2pkpd.data.plate import Plate, read_plate
 from her2pkpd.data.table import Columns, read_table
 from her2pkpd.errors import InputError
-from tests.data.helpers import DRUGS, LINES, plate_rows, to_csv
+from tests.data.helpers import DRUGS, LINES, counts, plate_rows, to_csv
 
 SOME = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -22,6 +22,7 @@ WORDS = "nM|uM|ug/mL|h|/|*|%|log nM|\u00b5M|viability|percent_viability|cell_cou
 NASTY = st.sampled_from(["", " ", '"', "'", "\n", "\t", ";", "\ufeff", "\x0b", "\u2028", *NUMBERS, *WORDS.split("|")])
 CELL = st.one_of(NASTY, st.text(max_size=6), st.floats().map(repr), st.integers().map(str))
 GOOD_PLATE = to_csv(plate_rows())
+GOOD_COUNTS = counts(np.geomspace(1, 1000, 6), np.linspace(1, -0.5, 6)).to_csv(index=False)
 GOOD_METRICS = to_csv(
     [
         [
@@ -48,6 +49,8 @@ GOOD_CCLE = (
     "CCLE Cell Line Name,Primary Cell Line Name,Compound,Doses (uM),Activity Data (median),Activity SD,EC50 (uM),"
     'IC50 (uM),Amax,ActArea\nBT474_BREAST,BT-474,Lapatinib,".1,1,8","-5,-50,-90","1,2,3",1.1,1,-95,1.5\n'
 )
+
+GOOD = [GOOD_PLATE, GOOD_COUNTS, GOOD_METRICS, GOOD_CASE_A, GOOD_CCLE]
 
 
 def problems_of(read, source):
@@ -85,7 +88,7 @@ def test_random_bytes(tmp_path, content):
 @SOME
 @given(
     st.lists(st.lists(CELL, max_size=9), max_size=6),
-    st.sampled_from([GOOD_PLATE, GOOD_METRICS, GOOD_CASE_A, GOOD_CCLE]),
+    st.sampled_from(GOOD),
 )
 def test_random_rows_under_a_good_header(tmp_path, rows, good):
     path = tmp_path / "x.csv"
@@ -95,7 +98,7 @@ def test_random_rows_under_a_good_header(tmp_path, rows, good):
 
 @SOME
 @given(
-    st.sampled_from([GOOD_PLATE, GOOD_METRICS, GOOD_CASE_A, GOOD_CCLE]),
+    st.sampled_from(GOOD),
     st.lists(st.tuples(st.integers(0, 10_000), CELL, st.booleans()), min_size=1, max_size=4),
 )
 def test_damaged_files(tmp_path, good, damages):
@@ -147,6 +150,15 @@ def test_random_data_frames(columns):
 
 
 @SOME
+@given(st.integers(0, 9), st.sampled_from(["value", "concentration", "time"]), st.floats(0, allow_infinity=False))
+def test_extreme_numbers(row, column, number):
+    plate = counts(np.geomspace(1, 1000, 6), np.linspace(1, -0.5, 6))
+    plate.loc[row, column] = number
+    problems = problems_of(gr, plate)
+    assert problems is None or problems
+
+
+@SOME
 @given(st.text(max_size=80), st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]))
 def test_the_table_door(tmp_path, text, encoding):
     path = tmp_path / "x.csv"
@@ -163,9 +175,11 @@ def test_the_table_door(tmp_path, text, encoding):
     assert problems is None or problems
 
 
-@pytest.mark.parametrize("good", [GOOD_PLATE, GOOD_METRICS, GOOD_CASE_A, GOOD_CCLE])
+@pytest.mark.parametrize("good", GOOD)
 def test_the_undamaged_files_are_good(good, tmp_path):
     path = tmp_path / "x.csv"
     path.write_text(good)
-    read = {GOOD_PLATE: read_plate, GOOD_METRICS: read_metrics, GOOD_CASE_A: gr, GOOD_CCLE: read_ccle}[good]
+    read = {GOOD_PLATE: read_plate, GOOD_COUNTS: gr, GOOD_METRICS: read_metrics, GOOD_CASE_A: gr, GOOD_CCLE: read_ccle}[
+        good
+    ]
     read(path)

@@ -220,7 +220,7 @@ def test_frames_with_numbers_equal_frames_with_text():
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     st.lists(
-        st.tuples(st.floats(0, 1e9, allow_subnormal=False), st.floats(0, 5), st.integers(0, 10**6)),
+        st.tuples(st.floats(0, 1e8, allow_subnormal=False), st.floats(0, 5), st.integers(0, 10**6)),
         min_size=1,
         max_size=20,
         unique_by=lambda t: t[2],
