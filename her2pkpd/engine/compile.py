@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass
 from functools import cache
 
+import llvmlite
 import llvmlite.binding as llvm
 
 _LOCK = threading.Lock()
@@ -37,6 +38,12 @@ def host() -> Target:
     arm = llvm.get_process_triple().startswith(("aarch64", "arm64"))
     width = 8 if flags.get("avx512f") else 4 if flags.get("avx2") else 4 if arm else 2
     return Target(llvm.get_host_cpu_name(), features.flatten(), width, bool(flags.get("fma")) or arm)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of what turns text into machine code."""
+    return {"llvmlite": llvmlite.__version__, "llvm": ".".join(str(v) for v in llvm.llvm_version_info)}
 
 
 def _machine(target: Target) -> llvm.TargetMachine:

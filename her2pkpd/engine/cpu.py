@@ -6,18 +6,20 @@ never clipped: a species may undershoot zero by about its tolerance, and is left
 add mass and bias the solution.
 """
 
+import contextlib
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
+from her2pkpd.engine import cache
 from her2pkpd.engine import compile as compiler
 from her2pkpd.engine.emit.kernel import KernelWriter
 from her2pkpd.engine.emit.layout import FIELD, FIELDS, LANE_INTEGERS, Layout
 from her2pkpd.engine.emit.tangents import TangentPlan
-from her2pkpd.engine.methods import DEFAULT, Method, method
+from her2pkpd.engine.methods import DEFAULT, method
 from her2pkpd.engine.problem import Batch, Directions, Options, Solution
 from her2pkpd.engine.program.calculus import jacobian, transplant
 from her2pkpd.engine.program.step import StepProgram
@@ -34,12 +36,12 @@ class Compiled:
 
     Attributes:
         loaded: the machine code.
-        layout: its scratch memory.
+        size: vectors of scratch memory it needs.
         width: lanes per vector.
     """
 
     loaded: compiler.Loaded
-    layout: Layout
+    size: int
     width: int
 
 
@@ -48,41 +50,65 @@ class Request:
     """What a kernel is compiled for; equal requests share one.
 
     Attributes:
-        flux: tape of dy/dt.
+        model: digest of the tape of dy/dt.
         n: number of species.
-        method: the Rosenbrock method.
+        method: name of the Rosenbrock method.
         width: lanes per vector.
         parameters: parameters moved by the leading directions.
         directions: number of directions, 0 for a kernel without tangents.
         group: directions handled at once.
     """
 
-    flux: Tape
+    model: str
     n: int
-    method: Method
+    method: str
     width: int
     parameters: tuple[int, ...] = ()
     directions: int = 0
     group: int = 2
 
-    def text(self, target: compiler.Target) -> tuple[str, Layout]:
-        """LLVM IR of the kernel and the layout of its scratch memory."""
-        step = StepProgram(self.flux, self.n)
+    def text(self, flux: Tape, target: compiler.Target) -> tuple[str, Layout]:
+        """LLVM IR of the kernel for a tape of dy/dt, and the layout of its scratch memory."""
+        step = StepProgram(flux, self.n)
         plan = None
         if self.directions:
-            program = tangent_program(step, self.flux, self.parameters)
+            program = tangent_program(step, flux, self.parameters)
             plan = TangentPlan(program, self.parameters, self.directions, min(self.group, self.directions))
-        n_parameters = self.flux.n_inputs - self.n
-        writer = KernelWriter(step.finish(), self.method, self.n, n_parameters, self.width, target.fma, plan)
+        writer = KernelWriter(
+            step.finish(), method(self.method), self.n, flux.n_inputs - self.n, self.width, target.fma, plan
+        )
         return writer.text(), writer.layout
 
 
-@lru_cache(maxsize=64)
-def compiled(request: Request) -> Compiled:
-    """The kernel of a request, compiled or taken from memory."""
+_loaded: dict[Request, Compiled] = {}
+_loading = threading.Lock()
+
+
+def compiled(request: Request, flux: Tape) -> Compiled:
+    """The kernel of a request: from memory, from disk, or compiled now.
+
+    Args:
+        request: what is wanted.
+        flux: the tape of dy/dt whose digest the request carries.
+    """
+    with _loading:
+        if request not in _loaded:
+            _loaded[request] = _from_disk_or_new(request, flux)
+        return _loaded[request]
+
+
+def _from_disk_or_new(request: Request, flux: Tape) -> Compiled:
     target = compiler.host()
-    text, layout = request.text(target)
-    return Compiled(compiler.Loaded(compiler.object_code(text, target), target), layout, request.width)
+    parts = {"request": request, "target": target, "versions": compiler.versions(), "source": cache.source_digest()}
+    name = cache.key(parts)
+    found = cache.load(name)
+    if found is not None:
+        with contextlib.suppress(RuntimeError):
+            return Compiled(compiler.Loaded(found[0], target), found[1]["size"], request.width)
+    text, layout = request.text(flux, target)
+    code = compiler.object_code(text, target)
+    cache.store(name, code, {"size": layout.size})
+    return Compiled(compiler.Loaded(code, target), layout.size, request.width)
 
 
 def solve(
@@ -113,19 +139,14 @@ def solve(
     options = options or Options()
     model = batch.model
     width = width or compiler.host().width
-    request = Request(model.flux_tape, model.n_species, method(method_name), width)
+    flux = model.flux_tape
+    request = Request(flux.digest(), model.n_species, method(method_name).name, width)
     if directions is not None and directions.count:
         request = replace(request, parameters=tuple(directions.parameters), directions=directions.count)
-    code = compiled(request)
+    code = compiled(request, flux)
     call = _Call(batch, options, directions)
     blocks = -(-call.lanes // code.width)
-    threads = max(1, min(threads or _cores(), blocks))
-    if threads == 1:
-        call.run(code)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(call.run, code) for _ in range(threads)]:
-                done.result()
+    call.run_on(code, max(1, min(threads or _cores(), blocks)))
     return call.solution()
 
 
@@ -225,9 +246,23 @@ class _Call:
         self._point(name, array)
         self._set(name + "_stride", 0 if shared else int(np.prod(array.shape[1:])))
 
+    def run_on(self, code: Compiled, threads: int) -> None:
+        """Integrate all lanes on some threads; lanes are handed out one by one, so no thread waits for another."""
+        if threads == 1 and self.lanes <= 4 * code.width:
+            self.run(code)
+            return
+        # Even a single worker runs beside the main thread, which stays free to take an interrupt.
+        pool = ThreadPoolExecutor(threads)
+        try:
+            for done in [pool.submit(self.run, code) for _ in range(threads)]:
+                done.result()
+        finally:
+            self.counter[0] = self.lanes
+            pool.shutdown(wait=True)
+
     def run(self, code: Compiled) -> None:
         """Integrate lanes until none is waiting."""
-        doubles = _aligned(code.layout.size * code.width, np.float64)
+        doubles = _aligned(code.size * code.width, np.float64)
         integers = _aligned(len(LANE_INTEGERS) * code.width, np.int64)
         code.loaded.kernel(self.table.ctypes.data, doubles.ctypes.data, integers.ctypes.data)
 

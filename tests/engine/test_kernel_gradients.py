@@ -43,10 +43,7 @@ def test_derivatives_by_parameters_are_exact(name):
 def test_derivatives_by_dosing_are_exact(name):
     system = EXACT[name]
     batch, _ = dosing_batch(system)
-    k, m, n = batch.segments.n_segments, len(batch.segments.inputs), system.model.n_species
     exact = system.dosing_gradient(batch)
-    if not system.infusions:
-        exact = np.delete(exact, slice(n + k * m, n + 2 * k * m), axis=-1)
     found = solve(batch, TIGHT, everything(batch, system.infusions))
     assert found.ok.all()
     assert relative(found.dy, exact) < 1e-7
@@ -79,10 +76,14 @@ def test_derivatives_of_stiff_systems_agree_with_central_differences(name):
     moved = tuple(range(min(3, model.n_parameters)))
     segments = Segments(np.array([[0.0, times[0, -1]]]))
     found = solve(Batch(model, p, segments, times), Options(1e-9, 1e-12), Directions(moved)).dy[0]
-    step = 2e-5
-    shifts = np.array([sign * step * np.eye(len(p))[k] for k in moved for sign in (1, -1)])
-    lanes = Segments(np.repeat(segments.boundaries, len(shifts), axis=0))
-    y = solve(Batch(model, p * (1 + shifts), lanes, times), Options(1e-12, 1e-15)).y
-    differences = np.stack([(y[2 * i] - y[2 * i + 1]) / (2 * step * p[k]) for i, k in enumerate(moved)], axis=-1)
+    # Central differences at two steps, extrapolated to fourth order.
+    found_at = []
+    for step in (2e-4, 1e-4):
+        shifts = np.array([sign * step * np.eye(len(p))[k] for k in moved for sign in (1, -1)])
+        lanes = Segments(np.repeat(segments.boundaries, len(shifts), axis=0))
+        y = solve(Batch(model, p * (1 + shifts), lanes, times), Options(1e-12, 1e-15)).y
+        slopes = [(y[2 * i] - y[2 * i + 1]) / (2 * step * p[k]) for i, k in enumerate(moved)]
+        found_at.append(np.stack(slopes, axis=-1))
+    differences = (4 * found_at[1] - found_at[0]) / 3
     scale = np.abs(differences).max(axis=(0, 1))
     assert np.max(np.abs(found - differences) / scale) < 1e-5

@@ -136,7 +136,9 @@ class Asm:
         following = self.op(f"add nuw nsw i64 {names[0]}, 1")
         self.lines[phi] = f"  {names[0]} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]"
         for k, (first, last) in enumerate(zip(start, results, strict=True)):
-            self.lines[phi + 1 + k] = f"  {names[1 + k]} = phi {self.F} [ {first}, %{before} ], [ {last}, %{self.block} ]"
+            self.lines[phi + 1 + k] = (
+                f"  {names[1 + k]} = phi {self.F} [ {first}, %{before} ], [ {last}, %{self.block} ]"
+            )
         going = self.op(f"icmp slt i64 {following}, {count}")
         self.branch(going, body, after)
         self.start_block(after)

@@ -16,12 +16,18 @@ from her2pkpd.engine.emit.lanes import MAX_STEPS, NOT_FINITE, STEP_TOO_SMALL, La
 from her2pkpd.engine.emit.layout import Layout
 from her2pkpd.engine.emit.routine import RoutineWriter
 from her2pkpd.engine.emit.tangents import WIDE, TangentLanes, TangentPlan, TangentSteps, constants, store_tangents
-from her2pkpd.engine.emit.vector_math import rough_power, vector_function
+from her2pkpd.engine.emit.vector_math import rough_exp2, rough_log2, vector_function
 from her2pkpd.engine.methods import Method
 from her2pkpd.engine.program.routine import Routine
 
 SAFETY, GROW, SHRINK = 0.9, 8.0, 0.15
 """Step size factors: safety, largest growth, largest shrinkage."""
+
+CHECK, CHECK_TOLERANCE, CHECK_ROUNDING = 16, 0.05, 1e-10
+"""The factors are checked every so many attempts; what residual matters, in tolerances; what is mere rounding."""
+
+PROPORTIONAL, TREND = 0.7, 0.4
+"""Weights of the present and the last error in the step size."""
 
 _RECIPROCAL = 0x7FDE623822FC16E6
 """Start of the reciprocal by bits (accurate to 12 %, and to 1.5 % after one Newton step)."""
@@ -89,7 +95,7 @@ class KernelWriter:
         parts += [vector_function(name, self.width, self.fma) for name in sorted(called)]
         parts += self._lane_functions()
         parts.append(self._main())
-        return _PREAMBLE + "\n".join(parts) + _declarations("\n".join(parts))
+        return _PREAMBLE + "\n".join(parts) + declarations("\n".join(parts))
 
     def _lane_functions(self) -> list[str]:
         layout, n, width = self.layout, self.n, self.width
@@ -160,6 +166,9 @@ class KernelWriter:
     def _larger(self, x: str, y: str) -> str:
         return self.a.select(self.a.compare("ogt", x, y), x, y)
 
+    def _smaller(self, x: str, y: str) -> str:
+        return self.a.select(self.a.compare("olt", x, y), x, y)
+
     # --- the first step of a segment ----------------------------------------------------------------------------
 
     def _choose_first_steps(self) -> None:
@@ -170,7 +179,7 @@ class KernelWriter:
             slope = self._norm("f")
             bend = self._norm("jf")
             self._set(a.select(flags, self._first_step(slope, bend), self._get("h")), "h")
-            self._set(a.select(flags, a.const(1.0), self._get("last_error")), "last_error")
+            self._set(a.select(flags, a.const(0.0), self._get("last_error")), "last_error")
             a.store_int_vector(a.const_i(0), a.int_at("fresh"))
 
     def _norm(self, array: str) -> str:
@@ -193,7 +202,7 @@ class KernelWriter:
         slope, bend = (_limit(a, x, tiny, huge) for x in (slope, bend))
         constant = a.div(slope, bend)
         amplitude = _limit(a, a.mul(slope, constant), a.const(1e-40), a.const(1e60))
-        reach = rough_power(a, amplitude, -1.0 / (self.method.error_order + 1))
+        reach = rough_exp2(a, a.mul(rough_log2(a, amplitude), a.const(-1.0 / (self.method.error_order + 1))))
         step = a.mul(constant, reach)
         span = a.sub(self._get("end"), self._get("t"))
         # A slope of NaN would leave no step; the attempt itself then reports it.
@@ -204,11 +213,14 @@ class KernelWriter:
     def _attempt(self) -> None:
         a = self.a
         t, h, end = self._get("t"), self._get("h"), self._get("end")
-        left = a.sub(end, t)
-        whole = a.compare("oge", a.mul(h, a.const(1.02)), left)
+        # Without dense output, save times are hit exactly.
+        goal = end if self.method.dense else self._smaller(end, self._get("save_at"))
+        left = a.sub(goal, t)
+        arriving = a.compare("oge", a.mul(h, a.const(1.02)), left)
         halved = a.compare("ogt", a.add(h, h), left)
-        step = a.select(whole, left, a.select(halved, a.mul(left, a.const(0.5)), h))
-        after = a.select(whole, end, a.add(t, step))
+        step = a.select(arriving, left, a.select(halved, a.mul(left, a.const(0.5)), h))
+        after = a.select(arriving, goal, a.add(t, step))
+        whole = a.logic("and", arriving, a.compare("oeq", after, end))
         inverse = a.div(a.const(1.0), step)
         dg = a.mul(inverse, a.const(1.0 / self.method.gamma))
         self._set(dg, "dg")
@@ -239,7 +251,7 @@ class KernelWriter:
         self._count("steps", accepted)
         refused = a.logic("and", a.not_(good), active)
         self._count("rejected", refused)
-        smaller = self._control(error, good, whole, halved, h, step)
+        smaller = self._control(error, good, a.logic("or", arriving, halved), h, step)
         self._events(accepted, refused, whole, error, smaller, after)
 
     def _count(self, name: str, mask: str) -> None:
@@ -252,9 +264,33 @@ class KernelWriter:
     def _stages(self, inverse: str) -> None:
         a, m, n = self.a, self.method, self.n
         self._call("first", add=a.array("infusion"), u=a.array("u"))
+        self._check_factors()
         for i in range(1, m.stages):
             self._combine(i, inverse)
             self._call("stage", arg=a.array("arg", i * n if self.plan else 0), u=a.array("u", i * n))
+
+    def _check_factors(self) -> None:
+        """Every CHECK-th attempt of a lane, see whether the factors solve: the LU takes its pivots as they come.
+
+        A lane fails the check, and repeats the step with a smaller one, where the residual is both far above
+        rounding and large enough to matter at the tolerance. In between, the error estimate stands guard: all
+        stages share the factors, so inaccurate ones act like a wrong Jacobian, which the estimate sees.
+        """
+        a = self.a
+        self._set(a.const(0.0), "suspect")
+        taken = a.int("add", a.load_int_vector(a.int_at("steps")), a.load_int_vector(a.int_at("rejected")))
+        due = a.op(f"icmp eq {a.I} {a.int('and', taken, a.const_i(CHECK - 1))}, {a.const_i(0)}")
+        due = a.logic("and", due, self._active())
+        with a.when(a.any(due)):
+            self._call("residual", add=a.array("infusion"), u=a.array("u"))
+            least = a.mul(self._get("dg"), a.const(CHECK_TOLERANCE))
+            with a.reduction(self.n, [a.const(0.0)]) as (k, (found,), result):
+                lacking = a.intrinsic("fabs", a.load(a.array("f"), k))
+                size = a.intrinsic("fabs", a.load(a.array("y"), k))
+                matters = a.compare("ogt", a.mul(lacking, self._scale(k, size)), least)
+                unsound = a.compare("ogt", lacking, a.mul(a.load(a.array("jf"), k), a.const(CHECK_ROUNDING)))
+                result.append(a.select(a.logic("and", matters, unsound), a.const(1.0), found))
+            self._set(a.select(due, result[0], a.const(0.0)), "suspect")
 
     def _combine(self, i: int, inverse: str) -> None:
         """Argument and added terms of stage i; where a row of `a` only extends the last one, so does the sum."""
@@ -293,29 +329,28 @@ class KernelWriter:
                 a.store(inverse, a.array("inverse_scale"), k)
             ratio = a.mul(e, inverse)
             result.append(a.fma(ratio, ratio, total))
-        mean = a.mul(result[0], a.const(1.0 / n))
-        return a.intrinsic("sqrt", mean)
+        error = a.intrinsic("sqrt", a.mul(result[0], a.const(1.0 / n)))
+        return a.select(a.compare("ogt", self._get("suspect"), a.const(0.0)), a.const(1e8), error)
 
-    def _control(self, error: str, good: str, whole: str, halved: str, h: str, step: str) -> str:
+    def _control(self, error: str, good: str, shortened: str, h: str, step: str) -> str:
         """Proposed step for the next attempt, stored; also returned."""
         a = self.a
         order = self.method.error_order + 1
         bounded = _limit(a, error, a.const(1e-8), a.const(1e8))
-        last = self._get("last_error")
-        plain = rough_power(a, bounded, -1.0 / order)
+        bounded = a.select(a.compare("uno", error, error), a.const(1e8), bounded)
+        size, last = rough_log2(a, bounded), self._get("last_error")
         # PI control (Gustafsson 1991; Hairer and Wanner 1996, section IV.2): after a good step the trend counts too.
-        trend = rough_power(a, a.mul(a.div(last, bounded), a.const(1.0)), 0.4 / order)
-        grow = a.mul(a.mul(a.const(SAFETY), rough_power(a, bounded, -0.7 / order)), rough_power(a, last, 0.4 / order))
-        del trend
-        grow = _limit(a, grow, a.const(0.2), a.const(GROW))
-        shrink = _limit(a, a.mul(a.const(SAFETY), plain), a.const(SHRINK), a.const(0.9))
-        shrink = a.select(a.compare("uno", error, error), a.const(SHRINK), shrink)
-        proposal = a.mul(step, a.select(good, grow, shrink))
+        trend = a.fma(size, a.const(-PROPORTIONAL / order), a.mul(last, a.const(TREND / order)))
+        power = a.select(good, trend, a.mul(size, a.const(-1.0 / order)))
+        factor = a.mul(a.const(SAFETY), rough_exp2(a, power))
+        lowest = a.select(good, a.const(0.2), a.const(SHRINK))
+        highest = a.select(good, a.const(GROW), a.const(0.9))
+        proposal = a.mul(step, _limit(a, factor, lowest, highest))
         # A step cut short to meet a boundary says little about the next one.
-        cut = a.logic("and", good, a.logic("or", whole, halved))
+        cut = a.logic("and", good, shortened)
         proposal = a.select(cut, self._larger(proposal, h), proposal)
         self._set(proposal, "h")
-        self._set(a.select(good, bounded, last), "last_error")
+        self._set(a.select(good, size, last), "last_error")
         return proposal
 
     def _events(self, accepted: str, refused: str, whole: str, error: str, smaller: str, after: str) -> None:
@@ -365,9 +400,7 @@ class KernelWriter:
         at_end = a.logic("and", a.compare("oeq", at, after), a.not_(whole))
         return a.logic("and", accepted, a.logic("or", a.compare("olt", at, after), at_end))
 
-    def _dense(
-        self, accepted: str, whole: str, t: str, step: str, after: str, tangents: TangentSteps | None
-    ) -> None:
+    def _dense(self, accepted: str, whole: str, t: str, step: str, after: str, tangents: TangentSteps | None) -> None:
         """Save at all save times inside the step."""
         a = self.a
         self._dense_rows()
@@ -428,7 +461,7 @@ def _choose(a: LaneAsm, mask: str, yes: str, no: str) -> str:
 _PREAMBLE = ""
 
 
-def _declarations(text: str) -> str:
+def declarations(text: str) -> str:
     """Declarations of the intrinsics used in a text."""
     found: dict[str, str] = {}
     for line in text.splitlines():

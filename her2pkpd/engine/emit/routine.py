@@ -33,6 +33,7 @@ class RoutineWriter:
         self.asm = Asm(width, fma)
         self.tape: Tape = routine.tape
         self.uses = _uses(self.tape)
+        self.depth = _depths(self.tape)
         self.copies, self.wide_arrays = copies, wide if copies > 1 else frozenset()
         self.wide = self._wide_nodes()
         self.values: list[dict[int, str]] = [{} for _ in range(copies)]
@@ -48,6 +49,10 @@ class RoutineWriter:
 
     def text(self, attributes: str = "internal") -> str:
         """The function definition."""
+        # Calls first: their long chains then run beside the rest, and nothing has to be saved around them.
+        for index, node in enumerate(self.tape.nodes):
+            if node.op in CALLED:
+                self._evaluate(index)
         for output, slot in zip(self.tape.outputs, self.routine.outputs, strict=True):
             self._evaluate(output)
             for copy in range(self.copies if slot.array in self.wide_arrays else 1):
@@ -123,7 +128,12 @@ class RoutineWriter:
         """Products are fused onto a running sum that starts with a plain term where there is one."""
         asm = self.asm
         terms = self._terms(index)
-        terms.sort(key=lambda t: (len(t[1]), t[0]))
+        # What is known last is added last, so that the rest need not wait; a product never starts if it can follow.
+        terms.sort(key=lambda t: (max(self.depth[f] for f in t[1]), len(t[1]), t[0]))
+        if len(terms[0][1]) == 2 or terms[0][0]:
+            start = next((t for t in terms[:-1] if len(t[1]) == 1 and not t[0]), terms[0])
+            terms.remove(start)
+            terms.insert(0, start)
         total: str | None = None
         for minus, factors in terms:
             values = [self.names[f] for f in factors]
@@ -184,6 +194,18 @@ class RoutineWriter:
         boolean = kind.op in BOOLEAN or (kind.op == CONST and isinstance(kind.value, bool))
         type_ = asm.B if boolean else asm.F
         return asm.op(f"select {asm.B} {a[0]}, {type_} {a[2]}, {type_} {a[1]}")
+
+
+_LATENCY = {INPUT: 5, CONST: 0, "div": 14, "sqrt": 20, "pow": 150} | dict.fromkeys(CALLED - {"pow"}, 80)
+"""Cycles until a result is there, roughly; 4 where not given."""
+
+
+def _depths(tape: Tape) -> list[int]:
+    """When each node is known at the earliest, in cycles."""
+    depth: list[int] = []
+    for node in tape.nodes:
+        depth.append(max((depth[a] for a in node.args), default=0) + _LATENCY.get(node.op, 4))
+    return depth
 
 
 def _uses(tape: Tape) -> list[int]:

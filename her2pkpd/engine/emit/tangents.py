@@ -18,6 +18,10 @@ from her2pkpd.engine.program.tangent import TangentProgram, tangent_table
 WIDE = frozenset({"dcol", "s", "rhs", "v"})
 """Arrays of `push` that hold one value per direction."""
 
+LENIENCE = 10.0
+"""How much larger the relative error of a derivative may be than that of the state; it keeps the steps those of
+the plain solve in most models."""
+
 FORGET = 1e-3
 """Fraction of a direction's largest size below which its relative accuracy no longer counts."""
 
@@ -142,8 +146,8 @@ class TangentSteps:
         """Error of each direction of a group, in units of what it may be; the worst goes into ``tangent_error``.
 
         With the primal's weights w = 1 / (rtol |y| + atol scale), a direction errs by E = rms(w e) and has size
-        N = rms(w s). E may be rtol N, or an atol-like fraction of the largest N the direction has had; for a
-        parameter p also 1/|p|, which is an error of rtol in d ln y / d ln p.
+        N = rms(w s). E may be LENIENCE times rtol N, or times a fraction FORGET of the largest N the direction
+        has had; for a parameter p also times 1/|p|, which is an error of rtol in d ln y / d ln p.
         """
         a, n, group = self.a, self.n, self.plan.group
         before = a.array("v", (self.method.stages - 2) * n * group)
@@ -171,7 +175,7 @@ class TangentSteps:
         allowed = a.mul(rtol, a.fma(largest, a.const(FORGET), size))
         floor = a.load(a.array("floor"), place)
         allowed = a.select(a.compare("ogt", floor, allowed), floor, allowed)
-        allowed = a.add(allowed, a.const(1e-290))
+        allowed = a.fma(allowed, a.const(LENIENCE), a.const(1e-290))
         ratio = a.div(error, allowed)
         worst = a.load(a.array("tangent_error"))
         # A NaN wins and stays.
@@ -205,11 +209,11 @@ class TangentSteps:
             place = a.op(f"mul i64 {c}, {group}")
             for d in range(group):
                 k = a.op(f"add i64 {source}, {d}")
-                total = a.load(s, k)
-                if self.table.p[i] != 1.0:
-                    total = a.mul(total, a.const(float(self.table.p[i])))
-                for j, weight in weights.items():
-                    total = a.fma(a.load(stages[j], k), a.const(weight), total)
+                terms = [(s, float(self.table.p[i]))] if self.table.p[i] else []
+                terms += [(stages[j], weight) for j, weight in weights.items()]
+                total = a.mul(a.load(terms[0][0], k), a.const(terms[0][1]))
+                for address, weight in terms[1:]:
+                    total = a.fma(a.load(address, k), a.const(weight), total)
                 a.store(total, target, a.op(f"add i64 {place}, {d}"))
 
     def _seeds(self, i: int, g: str) -> None:
@@ -280,7 +284,9 @@ def store_tangents(layout: Layout, plan: TangentPlan, n: int, width: int) -> str
             place = a.op(f"add i64 {a.op(f'mul i64 {i}, {plan.count}')}, {k}")
             a.store_as("double", value, out, place)
     a.emit("ret void")
-    return function("store_tangents", [*ARGUMENTS, "i64 %w", "i64 %row", "ptr %source"], a, "internal void", "noinline #0")
+    return function(
+        "store_tangents", [*ARGUMENTS, "i64 %w", "i64 %row", "ptr %source"], a, "internal void", "noinline #0"
+    )
 
 
 class TangentLanes:
@@ -304,8 +310,11 @@ class TangentLanes:
         return a.op(f"add i64 {place}, {a.op(f'urem i64 {direction}, {group}')}")
 
     def load_initial(self, lane: str) -> None:
-        """Tangents of the initial state."""
+        """Tangents of the initial state; the directions that only fill the last group stay zero."""
         a = self.a
+        for padding in range(self.plan.count, self.plan.groups * self.plan.group):
+            with a.unrolled(self.n) as i:
+                a.lane_set(hex_double(0.0), "ds", "%w", self.element(str(padding), i))
         row = a.row("d_initial", lane)
         with a.unrolled(self.plan.count) as k, a.unrolled(self.n) as i:
             place = a.op(f"add i64 {a.op(f'mul i64 {i}, {self.plan.count}')}, {k}")

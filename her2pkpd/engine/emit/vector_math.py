@@ -22,12 +22,16 @@ _THIRD_LO = 1.850371707708594e-17
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591833e-33)
 
 
-def horner(a: Asm, x: str, coefficients: Sequence[float]) -> str:
-    """Polynomial with `coefficients` from the constant upwards."""
-    total = a.const(coefficients[-1])
-    for c in reversed(coefficients[:-1]):
-        total = a.fma(total, x, a.const(c))
-    return total
+def polynomial(a: Asm, x: str, coefficients: Sequence[float]) -> str:
+    """Polynomial with `coefficients` from the constant upwards, by Estrin's scheme: few operations in a row."""
+    terms = [a.const(c) for c in coefficients]
+    power = x
+    while len(terms) > 1:
+        pairs = [a.fma(terms[k + 1], power, terms[k]) for k in range(0, len(terms) - 1, 2)]
+        terms = pairs + terms[len(pairs) * 2 :]
+        if len(terms) > 1:
+            power = a.mul(power, power)
+    return terms[0]
 
 
 def _power_of_two(a: Asm, n: str) -> str:
@@ -44,7 +48,7 @@ def _exp_reduced(a: Asm, x: str, low: str | None = None) -> tuple[str, str]:
     r = a.fnma(n, a.const(_LN2_LO), r)
     if low is not None:
         r = a.add(r, low)
-    q = horner(a, r, [1.0 / math.factorial(k) for k in range(2, 14)])
+    q = polynomial(a, r, [1.0 / math.factorial(k) for k in range(2, 14)])
     return a.fma(a.mul(r, r), q, r), n
 
 
@@ -96,7 +100,7 @@ def _log(a: Asm, x: str) -> str:
     k, f = _split(a, x)
     s = a.div(f, a.add(a.const(2.0), f))
     z = a.mul(s, s)
-    series = a.mul(z, horner(a, z, [2.0 / (2 * j + 1) for j in range(1, 11)]))
+    series = a.mul(z, polynomial(a, z, [2.0 / (2 * j + 1) for j in range(1, 11)]))
     half_square = a.mul(a.mul(a.const(0.5), f), f)
     tail = a.fma(s, a.add(half_square, series), a.mul(k, a.const(_LN2_LO)))
     result = a.fma(k, a.const(_LN2_HI), a.sub(f, a.sub(half_square, tail)))
@@ -127,12 +131,12 @@ def _log_double(a: Asm, x: str) -> tuple[str, str]:
     """log x as an unevaluated sum of two doubles, good to some 2^-65 relatively; x positive and finite."""
     k, f = _split(a, x)
     t, t_low = _fast_two_sum(a, a.const(2.0), f)
-    s = a.div(f, t)
-    rest = a.fnma(s, t, f)
-    s_low = a.div(a.fnma(s, t_low, rest), t)
+    inverse = a.div(a.const(1.0), t)
+    s = a.mul(f, inverse)
+    s_low = a.mul(a.fnma(s, t_low, a.fnma(s, t, f)), inverse)
     z, z_low = _exact_product(a, s, s)
     z_low = a.fma(a.add(s, s), s_low, z_low)
-    tail = a.mul(a.mul(z, z), horner(a, z, [1.0 / (2 * j + 1) for j in range(2, 12)]))
+    tail = a.mul(a.mul(z, z), polynomial(a, z, [1.0 / (2 * j + 1) for j in range(2, 12)]))
     third, third_low = _exact_product(a, z, a.const(1.0 / 3.0))
     third_low = a.add(third_low, a.fma(z, a.const(_THIRD_LO), a.mul(z_low, a.const(1.0 / 3.0))))
     w, w_low = _fast_two_sum(a, third, tail)
@@ -167,8 +171,13 @@ def _pow_specials(a: Asm, x: str, y: str, result: str) -> str:
     half = a.mul(y, a.const(0.5))
     odd = a.logic("and", whole, a.compare("one", a.intrinsic("floor", half), half))
     signed = a.select(odd, a.neg(result), result)
-    negative = a.select(whole, signed, a.const(math.nan))
+    finite = a.compare("olt", a.intrinsic("fabs", x), a.const(math.inf))
+    negative = a.select(a.logic("or", whole, a.not_(finite)), signed, a.const(math.nan))
     result = a.select(a.compare("olt", x, zero), negative, result)
+    unit = a.logic(
+        "and", a.compare("oeq", x, a.const(-1.0)), a.compare("oeq", a.intrinsic("fabs", y), a.const(math.inf))
+    )
+    result = a.select(unit, one, result)
     result = a.select(a.compare("uno", x, y), a.const(math.nan), result)
     trivial = a.logic("or", a.compare("oeq", y, zero), a.compare("oeq", x, one))
     return a.select(trivial, one, result)
@@ -177,7 +186,12 @@ def _pow_specials(a: Asm, x: str, y: str, result: str) -> str:
 def _tanh(a: Asm, x: str) -> str:
     size = a.intrinsic("fabs", x)
     size = a.select(a.compare("ogt", size, a.const(25.0)), a.const(25.0), size)
-    grown = _expm1(a, a.add(size, size))
+    twice = a.add(size, size)
+    # A small argument is not reduced: the reduction would cost it half a unit.
+    near = a.select(a.compare("olt", twice, a.const(0.7)), twice, a.const(0.0))
+    square = a.mul(near, near)
+    series = a.fma(square, polynomial(a, near, [1.0 / math.factorial(k) for k in range(2, 19)]), near)
+    grown = a.select(a.compare("olt", twice, a.const(0.7)), series, _expm1(a, twice))
     result = a.div(grown, a.add(grown, a.const(2.0)))
     return a.intrinsic("copysign", result, x)
 
@@ -201,12 +215,12 @@ def _quadrant(a: Asm, x: str) -> tuple[str, str, str]:
     z = a.mul(r, r)
     sine = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(1, 9)]
     cosine = [(-1.0) ** k / math.factorial(2 * k) for k in range(2, 10)]
-    sin = a.fma(a.mul(z, r), horner(a, z, sine), r)
+    sin = a.fma(a.mul(z, r), polynomial(a, z, sine), r)
     # 1 - z/2 first, with what that rounding loses added back.
     half = a.mul(z, a.const(0.5))
     near = a.sub(a.const(1.0), half)
     lost = a.sub(a.sub(a.const(1.0), near), half)
-    cos = a.add(near, a.fma(a.mul(z, z), horner(a, z, cosine), lost))
+    cos = a.add(near, a.fma(a.mul(z, z), polynomial(a, z, cosine), lost))
     return sin, cos, a.bits(shifted)
 
 
@@ -219,15 +233,17 @@ def _circular(a: Asm, x: str, shift: int) -> str:
     return a.from_bits(a.int("xor", a.bits(value), flip))
 
 
-def rough_power(a: Asm, x: str, exponent: float) -> str:
-    """x^exponent for x in (1e-300, 1e300) to about 1e-4, for the step size controller."""
+def rough_log2(a: Asm, x: str) -> str:
+    """log2 x for normal positive x, to about 4e-6: for the step size controller."""
     k, f = _split(a, x)
-    logarithm = a.fma(f, horner(a, f, _ROUGH_LOG2), k)
-    y = a.mul(logarithm, a.const(exponent))
-    y = _clamp(a, y, -1000.0, 1000.0)
+    return a.fma(f, polynomial(a, f, _ROUGH_LOG2), k)
+
+
+def rough_exp2(a: Asm, y: str) -> str:
+    """2^y for y in [-1000, 1000], to about 1e-7."""
     magic = a.const(_ROUND)
     n = a.sub(a.add(y, magic), magic)
-    return a.mul(horner(a, a.sub(y, n), _ROUGH_EXP2), _power_of_two(a, n))
+    return a.mul(polynomial(a, a.sub(y, n), _ROUGH_EXP2), _power_of_two(a, n))
 
 
 _ROUGH_LOG2 = [1.442702, -0.7212085, 0.4797939, -0.3664133, 0.3184071, -0.2068581]

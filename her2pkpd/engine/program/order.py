@@ -11,7 +11,8 @@ def elimination_order(n: int, entries: Iterable[tuple[int, int]]) -> list[int]:
         entries: (row, column) of the non-zeros; the diagonal is taken as present.
 
     Returns:
-        Pivot indices in order of elimination. Ties go to the smaller index, so the order is deterministic.
+        Pivot indices in order of elimination. Ties go to the pivot that waits for the fewest others in a row,
+        which keeps chains of dependent operations short, and then to the smaller index.
     """
     rows: list[set[int]] = [set() for _ in range(n)]
     columns: list[set[int]] = [set() for _ in range(n)]
@@ -20,11 +21,14 @@ def elimination_order(n: int, entries: Iterable[tuple[int, int]]) -> list[int]:
             rows[i].add(j)
             columns[j].add(i)
     left = set(range(n))
+    level = [0] * n
     order: list[int] = []
     while left:
-        pivot = min(left, key=lambda k: (len(rows[k]) * len(columns[k]), k))
+        pivot = min(left, key=lambda k: (len(rows[k]) * len(columns[k]), level[k], k))
         left.discard(pivot)
         order.append(pivot)
+        for k in rows[pivot] | columns[pivot]:
+            level[k] = max(level[k], level[pivot] + 1)
         for i in columns[pivot]:
             rows[i].discard(pivot)
             rows[i] |= rows[pivot] - {i}

@@ -4,6 +4,7 @@
     start     y, cst, add -> f, jf  rates and J f, to choose a first step
     first     y, cst, add, dg -> lu, u    rates, Jacobian, factors of W = dg I - J, first stage
     stage     arg, cst, add, lu -> u      a later stage: solve W u = f(arg) + add
+    residual  y, cst, add, dg, u -> f, jf   W u minus its right-hand side, and the size of its terms: a check
 
 `add` carries whatever is added to the rates: infusions and, in later stages, the coupling terms.
 """
@@ -20,11 +21,13 @@ from her2pkpd.model.tape import Tape
 
 @dataclass(frozen=True)
 class Factors:
-    """W = L U as nodes of a workshop.
+    """W = L D U as nodes of a workshop, L and U with unit diagonals.
+
+    Scaling U as well costs a product per entry once, and takes the pivots off the critical path of every solve.
 
     Attributes:
         order: pivots in order of elimination.
-        lower: multipliers of L (unit diagonal) by (row, column).
+        lower: entries of L below the diagonal by (row, column).
         upper: entries of U above the diagonal by (row, column).
         inverse: reciprocals of the pivots.
         slots: where those nodes that vary are kept for later solves.
@@ -58,16 +61,22 @@ class StepProgram:
         arrays, build = self.shop.arrays, self.shop.build
         self.rates = transplant(build, flux, [*arrays["y"], *arrays["par"]])
         self.jacobian = jacobian(build, self.rates, arrays["y"])
+        self.matrix = self._matrix()
         self.factors = self._factorise()
         self.routines: dict[str, Routine] = {}
         self._first(flux)
 
-    def _factorise(self) -> Factors:
-        shop, build = self.shop, self.shop.build
-        dg = shop.arrays["dg"][0]
+    def _matrix(self) -> dict[tuple[int, int], int]:
+        """Entries of W = dg I - J."""
+        build, dg = self.shop.build, self.shop.arrays["dg"][0]
         w = {key: negative(build, node) for key, node in self.jacobian.items()}
         for i in range(self.n):
             w[i, i] = plus(build, dg, w[i, i]) if (i, i) in w else dg
+        return w
+
+    def _factorise(self) -> Factors:
+        shop, build = self.shop, self.shop.build
+        w = dict(self.matrix)
         order = elimination_order(self.n, w)
         place = {k: i for i, k in enumerate(order)}
         pattern = filled(self.n, w, order)
@@ -82,7 +91,7 @@ class StepProgram:
                 for j in right:
                     product = build.apply("mul", lower[i, k], w[k, j])
                     w[i, j] = build.apply("sub", w.get((i, j), zero), product)
-        upper = {(i, j): node for (i, j), node in w.items() if i != j}
+        upper = {(i, j): build.apply("mul", inverse[i], node) for (i, j), node in w.items() if i != j}
         kept = sorted({v for v in (*lower.values(), *upper.values(), *inverse.values()) if shop.varying(v)})
         slots = {node: Slot("lu", k) for k, node in enumerate(kept)}
         return Factors(tuple(order), lower, upper, inverse, slots)
@@ -101,9 +110,9 @@ class StepProgram:
             for i in by_column.get(k, ()):
                 x[i] = build.apply("sub", x[i], build.apply("mul", f.lower[i, k], x[k]))
         for k in reversed(f.order):
+            x[k] = build.apply("mul", x[k], f.inverse[k])
             for j in by_row.get(k, ()):
                 x[k] = build.apply("sub", x[k], build.apply("mul", f.upper[k, j], x[j]))
-            x[k] = build.apply("mul", x[k], f.inverse[k])
         return x
 
     def _first(self, flux: Tape) -> None:
@@ -118,6 +127,20 @@ class StepProgram:
         tangents = dict(zip(arrays["y"], rhs, strict=True))
         jf = directional(build, self.rates, tangents)
         self.routines["start"] = shop.routine("start", [*_into("f", rhs), *_into("jf", jf)])
+        self._residual(rhs)
+
+    def _residual(self, rhs: list[int]) -> None:
+        """The routine that checks the factors: what W u lacks of the right-hand side, and what it is made of."""
+        shop, build = self.shop, self.shop.build
+        u = shop.add_array("u", self.n)
+        lacking = [negative(build, r) for r in rhs]
+        for (i, j), entry in self.matrix.items():
+            lacking[i] = plus(build, lacking[i], build.apply("mul", entry, u[j]))
+        size = [
+            build.apply("add", *(build.apply("abs", x) for x in (build.apply("mul", self.matrix[i, i], u[i]), rhs[i])))
+            for i in range(self.n)
+        ]
+        self.routines["residual"] = shop.routine("residual", [*_into("f", lacking), *_into("jf", size)])
 
     def finish(self) -> dict[str, Routine]:
         """All routines, the prologue included."""

@@ -93,7 +93,7 @@ def tangent_program(step: StepProgram, flux: Tape, parameters: Sequence[int]) ->
         parameters: indices of the parameters that the leading directions move.
     """
     shop, build, arrays = step.shop, step.shop.build, step.shop.arrays
-    for name in ("u", "s", "dcol", "rhs"):
+    for name in ("s", "dcol", "rhs"):
         shop.add_array(name, step.n)
     graph = _nonlinear_part(step)
     to_arg = dict(zip(arrays["y"], arrays["arg"], strict=True))
