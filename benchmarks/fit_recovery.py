@@ -70,7 +70,7 @@ def treatments() -> list[Treatment]:
     return [Treatment(line, "", 5000.0, doses) for line in LINES for doses in (*singles, *combined)]
 
 
-def main(plates: int = 100) -> None:
+def main(plates: int = 400) -> None:
     """Run the study and write its result."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fit.toml"
@@ -104,7 +104,7 @@ def main(plates: int = 100) -> None:
         "median_absolute_log_error": {n: float(np.median(np.abs(d))) for n, d in deviations.items()},
         "mean_log_error": {n: float(np.mean(d)) for n, d in deviations.items()},
         "seconds_per_fit_median": float(np.median(seconds)),
-        "binomial_95_percent_range_of_one_coverage": [0.91, 0.99],
+        "binomial_95_percent_range_of_one_coverage": [0.95 - 1.96 * (0.95 * 0.05 / plates) ** 0.5, 0.95 + 1.96 * (0.95 * 0.05 / plates) ** 0.5],
         "versions": versions(),
     }  # fmt: skip
     out = Path(__file__).parent / "results" / "fit_recovery.json"
@@ -114,4 +114,4 @@ def main(plates: int = 100) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 400)

@@ -1,13 +1,16 @@
 """Laplace intervals, and a plain verdict per parameter: determined, only a combination is, or not by these data.
 
 The information matrix is the expected (Fisher) information of the data, from exact derivatives, plus that of the
-priors. A parameter that sits on a bound is held there: its interval is not normal and none is given.
+priors. A parameter that sits on a bound is held there: its interval is not normal and none is given. Where the
+noise level is estimated from the same wells, its maximum-likelihood value is too small by the parameters spent; it
+is reported, and all intervals are widened, for n - p degrees of freedom with the quantile of Student's t.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from her2pkpd.fit.objective import Objective
 from her2pkpd.fit.transform import Transform
@@ -58,7 +61,10 @@ def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tupl
     prior = _prior_information(objective, u)[np.ix_(inside, inside)]
     covariance = np.zeros((len(u), len(u)))
     covariance[np.ix_(inside, inside)] = np.linalg.pinv(information, hermitian=True)
-    z = float(norm.ppf(0.5 + level / 2))
+    inflation, z = _spent(objective, covariance, information - prior, inside, level)
+    covariance[: len(objective.free), : len(objective.free)] *= inflation
+    centre = u.copy()
+    centre[len(objective.free) :] += 0.5 * np.log(inflation)
     conditional = np.full(len(u), np.inf)
     conditional[inside] = 1 / np.sqrt(np.maximum(np.diag(information) - np.diag(prior), 1e-300))
     prior_sd = np.full(len(u), np.inf)
@@ -66,15 +72,33 @@ def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tupl
     result = []
     for i, name in enumerate(objective.names):
         transform, sd = _transform(objective, i), float(np.sqrt(max(covariance[i, i], 0.0)))
-        estimate = float(transform.backward(u[i]))
+        estimate = float(transform.backward(centre[i]))
         if not inside[i]:
             end = "lower" if u[i] - low[i] <= 1e-3 else "upper"
             result.append(Interval(name, estimate, np.nan, np.nan, f"at its {end} bound", 0.0))
             continue
-        ends = transform.backward(np.array([u[i] - z * sd, u[i] + z * sd]))
+        ends = transform.backward(np.array([centre[i] - z * sd, centre[i] + z * sd]))
         verdict = _verdict(objective, i, u, covariance, float(conditional[i]), float(prior_sd[i]))
         result.append(Interval(name, estimate, float(ends[0]), float(ends[1]), verdict, sd))
     return result, covariance
+
+
+def _spent(
+    objective: Objective, covariance: np.ndarray, data: np.ndarray, inside: np.ndarray, level: float
+) -> tuple[float, float]:
+    """Variance inflation n/(n - p) and the quantile for intervals; 1 and the normal one when no noise is estimated.
+
+    p counts what the data determine: the trace of the hat matrix, in which a parameter held by its prior hardly
+    counts.
+    """
+    if not objective.estimated:
+        return 1.0, float(norm.ppf(0.5 + level / 2))
+    free = inside & (np.arange(len(inside)) < len(objective.free))
+    kept = free[inside]
+    spent = float(np.trace(covariance[np.ix_(free, free)] @ data[np.ix_(kept, kept)]))
+    n = objective.n_data
+    degrees = max(n - spent, 1.0)
+    return n / degrees, float(student_t.ppf(0.5 + level / 2, degrees))
 
 
 def _transform(objective: Objective, i: int) -> Transform:
