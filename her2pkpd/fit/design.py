@@ -11,9 +11,9 @@ import numpy as np
 
 from her2pkpd.dosing import Add, compile_segments
 from her2pkpd.engine import Batch
-from her2pkpd.library import CellLine, Drug
+from her2pkpd.library import CellLine, Drug, load_parameters
 from her2pkpd.model import Model
-from her2pkpd.systems.well import CELL, cell_parameters, well_model
+from her2pkpd.systems.well import cell_parameters, well_model
 
 POPULATION = "cells"
 """Name of the one population of a fitted well; every lane gives it its own cell line's values."""
@@ -78,6 +78,41 @@ class Design:
         """Per lane, what estimates may be made per."""
         return [t.row for t in self.lanes]
 
+    @property
+    def cell_lines(self) -> list[str]:
+        """Cell lines among the lanes, in order of appearance."""
+        return list(dict.fromkeys(t.cell_line for t in self.lanes))
+
+    def column(self, name: str) -> tuple[int, str | None] | None:
+        """What a user's name for a parameter means.
+
+        Args:
+            name: a model parameter, a cell line's own parameter (``w``), or that of one line (``SK-BR-3.w``).
+
+        Returns:
+            Index of the model parameter and the one cell line meant, None for all of them; None for a name the
+            well does not have. The number of cells seeded belongs to the data and has no name.
+        """
+        line = next((x for x in self.cell_lines if name.startswith(f"{x}.")), None)
+        own = f"{POPULATION}.{name.removeprefix(f'{line}.')}"
+        for candidate in (own,) if line else (name, own):
+            if candidate in self.model.parameter_index and candidate != f"{POPULATION}.seeded":
+                return self.model.parameter_index[candidate], line
+        return None
+
+    def fix(self, name: str, value: float) -> None:
+        """Give a parameter one value in all lanes, or in those of one cell line; see `column` for names.
+
+        Raises:
+            KeyError: if the well has no such parameter.
+        """
+        found = self.column(name)
+        if found is None:
+            raise KeyError(name)
+        index, line = found
+        reached = [line is None or t.cell_line == line for t in self.lanes]
+        self.parameters[reached, index] = value
+
     def batch(self, parameters: np.ndarray) -> Batch:
         """The solve of all lanes with `parameters` (L, n_parameters): drugs added at time zero."""
         if not hasattr(self, "_segments"):
@@ -92,7 +127,6 @@ def make_design(
     cell_lines: Mapping[str, CellLine],
     *,
     volume: float = 1e-4,
-    overrides: Mapping[str, float] | None = None,
 ) -> Design:
     """Collect the lanes that a list of signals needs.
 
@@ -101,33 +135,18 @@ def make_design(
         drugs: the drugs of the well.
         cell_lines: library entries by name.
         volume: medium, L.
-        overrides: fixed values by model parameter name, canonical units; ``<cell line>.<name>`` reaches one line.
 
     Returns:
         The `Design`; untreated lanes are included.
     """
     treatments = list(dict.fromkeys(t for s in signals for t in (s.treatment.untreated, s.treatment)))
-    first = cell_lines[treatments[0].cell_line]
-    model = well_model(drugs, {POPULATION: cell_parameters(first)}, volume=volume)
+    # Every lane has its own receptors and doubling time; the rest of a line it knows nothing of is the library's.
+    anybody = {"HER2": load_parameters()["cell.HER2"].canonical, "doubling_time": 48.0}
+    model = well_model(drugs, {POPULATION: anybody}, volume=volume)
     times = np.array(sorted({0.0, *(s.time for s in signals)}))
     parameters = np.tile(model.default_parameters(), (len(treatments), 1))
     for lane, treatment in enumerate(treatments):
-        for name, value in _lane_values(treatment, cell_lines, model, overrides or {}).items():
-            parameters[lane, model.parameter_index[name]] = value
+        own = {**cell_parameters(cell_lines[treatment.cell_line]), "seeded": treatment.seeded}
+        for name, value in own.items():
+            parameters[lane, model.parameter_index[f"{POPULATION}.{name}"]] = value
     return Design(model, treatments, times, parameters, {t: i for i, t in enumerate(treatments)})
-
-
-def _lane_values(
-    treatment: Treatment, cell_lines: Mapping[str, CellLine], model: Model, overrides: Mapping[str, float]
-) -> dict[str, float]:
-    own = cell_parameters(cell_lines[treatment.cell_line])
-    values = {f"{POPULATION}.{k}": v for k, v in own.items()} | {f"{POPULATION}.seeded": treatment.seeded}
-    for name, value in overrides.items():
-        line, _, rest = name.partition(".")
-        if name in model.parameter_index:
-            values[name] = value
-        elif name in CELL:
-            values[f"{POPULATION}.{name}"] = value
-        elif line == treatment.cell_line:
-            values[f"{POPULATION}.{rest}"] = value
-    return {k: v for k, v in values.items() if k in model.parameter_index}

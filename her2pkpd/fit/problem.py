@@ -17,17 +17,13 @@ from her2pkpd.fit.parameters import Estimate, FreeParameters, Prior
 from her2pkpd.fit.settings import EstimateSettings, FitSettings, read_fit_settings
 from her2pkpd.fit.transform import Scale
 from her2pkpd.fit.wells import read_source, treatments_of
-from her2pkpd.library import load_cell_line, load_drug, load_parameters
+from her2pkpd.library import load_cell_line, load_drug
 from her2pkpd.model import Model
 from her2pkpd.settings import nearest
-from her2pkpd.systems.well import CELL
 from her2pkpd.units import quantity
 
 SCALE_TARGET = "scale"
 """Estimate of this name multiplies every read-out of a lane (the error of a plate's normalisation)."""
-
-OWN = (*CELL, "HER2", "doubling_time")
-"""Parameters that belong to a cell line, and are estimated per cell line unless said otherwise."""
 
 
 @dataclass
@@ -77,13 +73,9 @@ def make_problem(settings: FitSettings, observations: Sequence[Observation], met
         problems.raise_any()
     signals = [o.signal for o in observations] + [s for m in unique_curves(metrics) for s in curve_signals(m)]
     library = {name: load_cell_line(name) for name in lines}
-    design = make_design(
-        signals,
-        [load_drug(d) for d in drugs],
-        library,
-        volume=settings.volume,
-        overrides=_overrides(settings, problems),
-    )
+    design = make_design(signals, [load_drug(d) for d in drugs], library, volume=settings.volume)
+    _fix(design, settings, problems)
+    _check_noise(settings, observations, problems)
     estimates = [_resolve(e, design, problems) for e in settings.estimates]
     problems.raise_any()
     free = FreeParameters([e for e in estimates if e is not None], design.rows)
@@ -97,47 +89,58 @@ def make_problem(settings: FitSettings, observations: Sequence[Observation], met
     return FitProblem(settings, objective, list(observations), list(metrics))
 
 
-def _overrides(settings: FitSettings, problems: Problems) -> dict[str, float]:
-    """Fixed parameters; units are checked against the library's, names when the model exists."""
-    values = {}
+def _fix(design: Design, settings: FitSettings, problems: Problems) -> None:
+    """Give the parameters of ``[parameters]`` their values, one line's own after those meant for all lines."""
+    values: dict[str, float] = {}
     for name, text in settings.overrides.items():
-        try:
-            values[name] = quantity(text, _unit_of(name))
-        except InputError as error:
-            for p in error.problems:
-                problems.add(p.rule, p.remedy, column=f"parameters.{name}", value=text)
-    return values
+        key, found = f"parameters.{name}", design.column(name)
+        if found is None:
+            _unknown(name, design, key, problems)
+            continue
+        parameter = design.model.parameters[found[0]]
+        value = _value(text, parameter.unit, key, problems)
+        if value is None:
+            continue
+        if not parameter.lower <= value <= parameter.upper:
+            rule = f"must lie between {parameter.lower:g} and {parameter.upper:g}"
+            problems.add(rule, "Correct the number.", column=key, value=text)
+            continue
+        values[name] = value
+    for name in sorted(values, key=lambda n: (design.column(n) or (0, None))[1] is not None):
+        design.fix(name, values[name])
 
 
-def _unit_of(name: str) -> str:
-    table = load_parameters()
-    own = name.rsplit(".", 1)[-1]
-    if name in table:
-        return table[name].canonical_unit
-    if f"cell.{own}" in table:
-        return table[f"cell.{own}"].canonical_unit
-    drug, _, rest = name.partition(".")
-    try:
-        constants = load_drug(drug).quantities()
-    except InputError:
-        return {"doubling_time": "h"}.get(own, "1")
-    for key in (f"binding.{rest}", f"kinase.{rest}", f"off_target.{rest.removesuffix('_off')}"):
-        if key in constants:
-            return constants[key].canonical_unit
-    return "1"
+def _unknown(name: str, design: Design, key: str, problems: Problems) -> None:
+    own = [p.name.removeprefix(f"{POPULATION}.") for p in design.model.parameters]
+    known = [n for n in own if n != "seeded"]
+    problems.add("is not a parameter of this well", nearest(name, [*known, SCALE_TARGET]), column=key)
+
+
+def _check_noise(settings: FitSettings, observations: Sequence[Observation], problems: Problems) -> None:
+    """Log-normal noise knows no zero and no negative value, so neither may be measured or predicted."""
+    skewed = {name for name, noise in settings.noise.items() if noise.kind == "log-normal"}
+    if "gr" in skewed:
+        rule = "log-normal noise needs positive values, and GR values may be negative"
+        problems.add(rule, 'Use kind = "normal" or "student-t".', column="noise.gr.kind", value="log-normal")
+    for o in observations:
+        if o.signal.readout in skewed and o.value <= 0:
+            rule = (
+                f"log-normal noise needs positive values, which row {dict(o.label).get('row', '?')} of the data is not"
+            )
+            remedy = 'Use kind = "normal" or "student-t", or leave the well out.'
+            problems.add(rule, remedy, column=f"noise.{o.signal.readout}.kind", value=o.value)
 
 
 def _resolve(e: EstimateSettings, design: Design, problems: Problems) -> Estimate | None:
     key = f"estimate.{e.name}"
-    target = _target(e.target, design.model)
-    where = e.where
-    line, _, rest = e.target.partition(".")
-    if target is None and rest in OWN and line in {t.cell_line for t in design.lanes}:
-        target, where = f"{POPULATION}.{rest}", (*where, ("cell_line", (line,)))
-    if target is None:
-        known = [*(p.name.removeprefix(f"{POPULATION}.") for p in design.model.parameters), SCALE_TARGET]
-        problems.add("is not a parameter of this well", nearest(e.target, known), column=key)
-        return None
+    target, where = SCALE_TARGET, e.where
+    if e.target != SCALE_TARGET:
+        found = design.column(e.target)
+        if found is None:
+            _unknown(e.target, design, key, problems)
+            return None
+        index, line = found
+        target, where = design.model.parameters[index].name, (*where, ("cell_line", (line,))) if line else where
     own = target == SCALE_TARGET or target.startswith(f"{POPULATION}.")
     per = e.per if e.per is not None else (("cell_line",) if own and where == e.where else ())
     unit, default, limits = _parameter(target, design.model)
@@ -155,12 +158,6 @@ def _resolve(e: EstimateSettings, design: Design, problems: Problems) -> Estimat
         prior = Prior(median, e.prior[1])
     estimate = Estimate(target, e.name, per, scale, lower, upper, float(start or 0.0), prior, e.pooled, unit, where)
     return estimate if _sensible(estimate, key, problems) else None
-
-
-def _target(name: str, model: Model) -> str | None:
-    if name == SCALE_TARGET:
-        return name
-    return next((n for n in (name, f"{POPULATION}.{name}") if n in model.parameter_index), None)
 
 
 def _parameter(target: str, model: Model) -> tuple[str, float, tuple[float, float]]:
@@ -195,6 +192,10 @@ def _sensible(e: Estimate, key: str, problems: Problems) -> bool:
             column=key,
             value=e.lower,
         )
+    for column, spread in (("prior.spread", e.prior and e.prior.spread), ("pooled", e.pooled)):
+        if e.scale == "log" and spread is not None and spread <= 1:
+            remedy = "Give the fold that one standard deviation spans, such as 2."
+            problems.add("must be above 1 on a log scale", remedy, column=f"{key}.{column}", value=spread)
     if not e.lower <= e.start <= e.upper:
         problems.add("the start must lie within the bounds", "Move start or the bounds.", column=key, value=e.start)
     if e.prior and not e.lower <= e.prior.median <= e.upper:

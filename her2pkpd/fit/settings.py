@@ -9,11 +9,13 @@ from her2pkpd.errors import InputError, Problems
 from her2pkpd.fit.metrics import Metric
 from her2pkpd.fit.noise import Noise
 from her2pkpd.fit.objective import MetricNoise
-from her2pkpd.library import CellLine, Drug
-from her2pkpd.settings import Section, read_settings
+from her2pkpd.fit.readouts import RELATION
+from her2pkpd.library import CellLine, Drug, load_drug
+from her2pkpd.settings import Section, nearest, read_settings
 
 NOISE_KINDS = ("normal", "log-normal", "student-t")
 SCALES = ("log", "logit", "linear")
+TOLERANCES = (1e-12, 1e-2)
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,24 @@ def _data(top: Section, path: Path) -> tuple[DataSource, ...]:
     for section in sections:
         file = section.text("file")
         kind = section.text("kind", "plate", choices=("plate", "metrics", "ccle"))
-        drugs = section.get("drugs", list, [], words="a list of drugs") or []
+        drugs = _drugs(section)
         assay = section.text("assay", "")
         seeded = section.quantity("seeded_cells", "cells", 5000.0, low=1.0)
         if file is not None and kind is not None:
-            sources.append(DataSource((path.parent / file), kind, tuple(drugs), assay or "", seeded or 5000.0))
+            sources.append(DataSource((path.parent / file), kind, drugs, assay or "", seeded or 5000.0))
     return tuple(sources)
+
+
+def _drugs(section: Section) -> tuple[str, ...]:
+    """Drugs to keep, under the library's names."""
+    names = []
+    for name in section.texts("drugs", (), words="a list of drugs in quotes") or ():
+        try:
+            names.append(load_drug(name).name)
+        except InputError as error:
+            for p in error.problems:
+                section.problems.add(p.rule, p.remedy, column=section.name("drugs"), value=name)
+    return tuple(names)
 
 
 def _estimates(top: Section) -> tuple[EstimateSettings, ...]:
@@ -129,7 +143,7 @@ def _estimate(section: Section, name: str) -> EstimateSettings | None:
     shared = section.flag("shared", None)
     per = section.get("per", (str, list), None, words='"cell_line", "assay" or a list of them')
     columns = (per,) if isinstance(per, str) else tuple(per) if per is not None else None
-    if columns is not None and not set(columns) <= {"cell_line", "assay"}:
+    if columns is not None and not all(c in ("cell_line", "assay") for c in columns):
         section.complain("per", 'must name "cell_line", "assay" or both', "Correct the list.")
         columns = None
     if shared is not None:
@@ -137,9 +151,7 @@ def _estimate(section: Section, name: str) -> EstimateSettings | None:
             section.complain("shared", "contradicts per", "Give one of the two.")
         columns = () if shared else columns or ("cell_line",)
     where = section.section("where")
-    limits = tuple(
-        (c, tuple(where.get(c, list, [], words="a list") or [])) for c in ("cell_line", "assay") if where.has(c)
-    )
+    limits = tuple((c, where.texts(c, ()) or ()) for c in ("cell_line", "assay") if where.has(c))
     pooled = section.number("pooled", None)
     if pooled is not None and pooled <= 0:
         section.complain(
@@ -173,15 +185,24 @@ def _noise(section: Section) -> tuple[dict[str, Noise], MetricNoise]:
     plain = {"potency": 0.3, "efficacy": 0.12}
     for name in section.table:
         if name in plain:
-            plain[name] = section.number(name, plain[name])
+            plain[name] = _positive(section, name, plain[name], "Give how far laboratories scatter.")
             continue
+        if name not in RELATION and not name.startswith("occupancy."):
+            known = [*RELATION, "occupancy.<drug>", *plain]
+            section.problems.add("is not a read-out", nearest(name, known), column=section.name(name))
         own = section.section(name)
         kind = own.text("kind", "normal", choices=NOISE_KINDS)
-        sd, df = own.number("sd", None), own.number("df", 4.0)
-        if sd is not None and sd <= 0:
-            own.complain("sd", "must be positive", "Leave it out to estimate it.")
+        sd = _positive(own, "sd", None, "Leave it out to estimate it.")
+        df = _positive(own, "df", 4.0, "4 is a common choice.")
         noise[name] = Noise(kind or "normal", sd, df or 4.0, bool(own.flag("file_sd", True)))
     return noise, MetricNoise(plain["potency"], plain["efficacy"])
+
+
+def _positive(section: Section, key: str, default: float | None, remedy: str) -> Any:
+    value = section.number(key, default)
+    if value is not None and value <= 0:
+        section.complain(key, "must be positive", remedy)
+    return value
 
 
 def _method(section: Section) -> MethodSettings:
@@ -190,9 +211,17 @@ def _method(section: Section) -> MethodSettings:
         section.integer("starts", default.starts, low=1, high=10_000),
         section.integer("seed", default.seed),
         section.integer("max_evaluations", default.max_evaluations, low=1, high=100_000),
-        section.number("rtol", default.rtol),
+        _tolerance(section, default.rtol),
         section.text("engine", default.engine, choices=("auto", "kernel", "reference")),
     )
+
+
+def _tolerance(section: Section, default: float) -> float:
+    value = section.number("rtol", default)
+    if not TOLERANCES[0] <= value <= TOLERANCES[1]:
+        low, high = TOLERANCES
+        section.complain("rtol", f"must lie between {low:g} and {high:g}", f"Leave it out to use {default:g}.")
+    return value
 
 
 def file_problems(error: InputError, path: Path) -> InputError:

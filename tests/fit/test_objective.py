@@ -37,7 +37,7 @@ def everything():
     wanted = signals(READOUTS, DOSES)
     rng = np.random.default_rng(5)
     values = [40_000.0 if s.readout == "cell_count" else rng.uniform(0.1, 0.9) for s in wanted]
-    sd = [0.07 if i % 5 == 0 else None for i in range(len(wanted))]
+    sd = [0.07 if i % 4 == 0 else None for i in range(len(wanted))]
     return objective(observations(wanted, values, sd), ESTIMATES, metrics=METRICS, noise=NOISE)
 
 
