@@ -6,6 +6,7 @@ import pytest
 from her2pkpd.engine import Batch, solve
 from tests.engine.systems.hard import HARD
 from tests.engine.systems.measure import relative, tolerances_off
+from tests.engine.systems.roadrunner import solve_roadrunner
 from tests.engine.systems.runs import (
     EXACT,
     TIGHT,
@@ -78,3 +79,20 @@ def test_kernel_and_reference_agree_on_derivatives_of_stiff_classics(name):
     assert kernel.dy is not None
     assert reference.dy is not None
     assert relative(kernel.dy, reference.dy) < 1e-5
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_kernel_and_roadrunner_agree_on_every_dosing_case(name):
+    pytest.importorskip("roadrunner", reason="libRoadRunner is not installed")
+    pytest.importorskip("libsbml", reason="python-libsbml is not installed")
+    other = solve_roadrunner(exact_batch(name), USUAL)
+    assert tolerances_off(run(name, "kernel").y, other, USUAL, EXACT[name].model) < 10
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_kernel_and_roadrunner_agree_on_stiff_classics(name):
+    pytest.importorskip("roadrunner", reason="libRoadRunner is not installed")
+    pytest.importorskip("libsbml", reason="python-libsbml is not installed")
+    other = solve_roadrunner(hard_batch(name), hard_options(name, 1e-6))
+    options = hard_options(name, 1e-6)
+    assert tolerances_off(hard_run(name, "kernel", 1e-6).y, other, options, HARD[name].model) < 10

@@ -34,7 +34,7 @@ class Exact:
 
     def solution(self, p, initial, boundaries, jump, infusion, *, batch, lane: int):
         """States (M, n) of one lane: the definition of a segment, followed literally. Complex numbers may go in."""
-        seg, inputs = batch.segments, list(self.inputs)
+        seg, inputs = batch.segments, list(batch.segments.inputs)
         rates = np.zeros((seg.n_segments, self.model.n_species), dtype=np.result_type(infusion))
         rates[:, inputs] = infusion
         y, starts = initial, []
