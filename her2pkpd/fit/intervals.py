@@ -1,9 +1,10 @@
 """Laplace intervals, and a plain verdict per parameter: determined, only a combination is, or not by these data.
 
 The information matrix is the expected (Fisher) information of the data, from exact derivatives, plus that of the
-priors. A parameter that sits on a bound is held there: its interval is not normal and none is given. Where the
-noise level is estimated from the same wells, its maximum-likelihood value is too small by the parameters spent; it
-is reported, and all intervals are widened, for n - p degrees of freedom with the quantile of Student's t.
+priors. A parameter that sits on a bound is held there: its interval is not normal and none is given; no interval
+reaches beyond the bounds. Where the noise level is estimated from the same wells, its maximum-likelihood value is too
+small by the parameters spent; it is reported, and all intervals are widened, for n - p degrees of freedom with the
+quantile of Student's t.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from her2pkpd.fit.transform import Transform
 
 DETERMINED_FOLD = 10.0
 """A parameter on a log scale counts as determined when its 95 % interval spans less than this fold."""
+
+VAGUE = 10.0
+"""Standard deviation, in widths of its bounds, of a coordinate that neither data nor prior inform about."""
 
 DETERMINED_PART = 0.5
 """On a bounded scale, when its interval covers less than this part of the range."""
@@ -60,7 +64,7 @@ def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tupl
     information = objective.information(u)[np.ix_(inside, inside)]
     prior = _prior_information(objective, u)[np.ix_(inside, inside)]
     covariance = np.zeros((len(u), len(u)))
-    covariance[np.ix_(inside, inside)] = np.linalg.pinv(information, hermitian=True)
+    covariance[np.ix_(inside, inside)] = _inverse(information, (high - low)[inside])
     inflation, z = _spent(objective, covariance, information - prior, inside, level)
     covariance[: len(objective.free), : len(objective.free)] *= inflation
     centre = u.copy()
@@ -77,10 +81,22 @@ def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tupl
             end = "lower" if u[i] - low[i] <= 1e-3 else "upper"
             result.append(Interval(name, estimate, np.nan, np.nan, f"at its {end} bound", 0.0))
             continue
-        ends = transform.backward(np.array([centre[i] - z * sd, centre[i] + z * sd]))
+        ends = transform.backward(np.clip([centre[i] - z * sd, centre[i] + z * sd], low[i], high[i]))
         verdict = _verdict(objective, i, u, covariance, float(conditional[i]), float(prior_sd[i]))
         result.append(Interval(name, estimate, float(ends[0]), float(ends[1]), verdict, sd))
     return result, covariance
+
+
+def _inverse(information: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Covariance from information; a direction nothing informs about gets a variance far beyond its bounds.
+
+    A pseudo-inverse would give such a direction no variance at all, and call an unknown without effect determined.
+    """
+    information = information + np.diag((VAGUE * width) ** -2.0)
+    scale = 1 / np.sqrt(np.diag(information))
+    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
+    floor = len(values) * np.finfo(float).eps
+    return (vectors / np.maximum(values, floor)) @ vectors.T * np.outer(scale, scale)
 
 
 def _spent(
