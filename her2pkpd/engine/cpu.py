@@ -72,7 +72,7 @@ class Request:
         step = StepProgram(flux, self.n)
         plan = None
         if self.directions:
-            program = tangent_program(step, flux, self.parameters)
+            program = tangent_program(step, self.parameters)
             plan = TangentPlan(program, self.parameters, self.directions, min(self.group, self.directions))
         writer = KernelWriter(
             step.finish(), method(self.method), self.n, flux.n_inputs - self.n, self.width, target.fma, plan

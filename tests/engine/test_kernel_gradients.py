@@ -3,6 +3,7 @@ import pytest
 
 from her2pkpd.engine import Batch, Directions, Options, Segments
 from her2pkpd.engine.cpu import solve
+from her2pkpd.model import Builder
 from tests.engine.systems import EXACT, HARD, dosing_batch
 
 TIGHT = Options(1e-8, 1e-11)
@@ -87,3 +88,41 @@ def test_derivatives_of_stiff_systems_agree_with_central_differences(name):
     differences = (4 * found_at[1] - found_at[0]) / 3
     scale = np.abs(differences).max(axis=(0, 1))
     assert np.max(np.abs(found - differences) / scale) < 1e-5
+
+
+def test_a_hill_rate_that_starts_from_zero_has_derivatives():
+    build = Builder("Hill")
+    for name, value in (("k", 1.5), ("h", 2.7), ("E", 0.8)):
+        build.parameter(name, value, "1/h")
+    build.species("x", None)
+    build.species("R", None)
+    build.reaction("washed", {"x": -1}, lambda s, p: 0.3 * s["x"])
+    build.reaction("made", {"R": 1}, lambda s, p: p["k"] * s["x"] ** p["h"] / (p["E"] ** p["h"] + s["x"] ** p["h"]))
+    model = build.model()
+    p, times = model.default_parameters(), np.array([[1.0, 4.0]])
+
+    def states(q, rate):
+        segments = Segments(np.tile([0.0, 4.0], (len(q), 1)), (0,), infusion=np.full((1, 1, 1), rate))
+        return Batch(model, q, segments, times)
+
+    found = solve(states(p[None], 1.0), TIGHT, Directions((0, 1, 2)))
+    assert found.ok.all()
+    h = 1e-5
+    shifted = solve(states(p * (1 + h * np.concatenate([np.eye(3), -np.eye(3)])), 1.0), Options(1e-12, 1e-14)).y
+    slopes = (shifted[:3] - shifted[3:]) / (2 * h * p[:, None, None])
+    np.testing.assert_allclose(found.dy[0], np.moveaxis(slopes, 0, -1), rtol=1e-6, atol=1e-8)
+
+
+def test_a_species_that_runs_out_may_carry_a_power():
+    """Rodas undershoots zero slightly; x^1.7 of that is zero, not NaN."""
+    build = Builder("emptied")
+    build.parameter("k", 50.0, "1/h")
+    build.species("x", None, initial=1.0)
+    build.species("R", None)
+    build.reaction("lost", {"x": -1}, lambda s, p: p["k"] * s["x"])
+    build.reaction("made", {"R": 1}, lambda s, p: s["x"] ** 1.7)
+    model = build.model()
+    batch = Batch(model, model.default_parameters(), Segments(np.array([[0.0, 1000.0]])), np.array([[1000.0]]))
+    found = solve(batch, Options(1e-4, 1e-6), Directions((0,)))
+    assert found.ok.all()
+    assert found.y[0, 0, 1] == pytest.approx(1 / (1.7 * 50), rel=1e-3)

@@ -29,7 +29,7 @@ def transplant(build: TapeBuilder, tape: Tape, inputs: Sequence[int]) -> list[in
 
 
 def plus(build: TapeBuilder, a: int, b: int) -> int:
-    """a + b, written as a subtraction where one is a negation."""
+    """The sum a + b, written as a subtraction where one is a negation."""
     for x, y in ((a, b), (b, a)):
         node = build.nodes[y]
         if node.op == "neg":
@@ -38,14 +38,12 @@ def plus(build: TapeBuilder, a: int, b: int) -> int:
 
 
 def times(build: TapeBuilder, a: int, b: int) -> int:
-    """a * b, where a factor that is a 0/1 mask selects, so that 0 times infinity stays 0."""
+    """The product a * b; a factor that a condition sets to 0 stays 0 whatever the other is, infinity included."""
     for x, y in ((a, b), (b, a)):
         node = build.nodes[x]
-        if node.op == "select":
-            no, yes = build.value(node.args[1]), build.value(node.args[2])
-            if (no, yes) in ((0.0, 1.0), (1.0, 0.0)):
-                zero = build.const(0.0)
-                return build.apply("select", node.args[0], y if no else zero, y if yes else zero)
+        if node.op == "select" and 0.0 in (build.value(node.args[1]), build.value(node.args[2])):
+            branches = (v if build.value(v) == 0.0 else times(build, v, y) for v in node.args[1:])
+            return build.apply("select", node.args[0], *branches)
         if node.op == "neg":
             return negative(build, times(build, node.args[0], y))
     return build.apply("mul", a, b)

@@ -16,7 +16,7 @@ from functools import cached_property
 from her2pkpd.engine.program.calculus import directional, jacobian, negative, plus, transplant
 from her2pkpd.engine.program.order import elimination_order, filled
 from her2pkpd.engine.program.routine import Routine, Slot, Workshop
-from her2pkpd.model.tape import Tape
+from her2pkpd.model.tape import CONST, INPUT, Tape, TapeBuilder
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,43 @@ class Factors:
         return len(self.lower) + len(self.upper) + len(self.inverse)
 
 
+def tolerant(flux: Tape, n: int) -> Tape:
+    """The rates with powers and square roots of a negative base taken as those of zero.
+
+    A state may undershoot zero by about its tolerance, where x^2.5 is not a number although what is meant is 0.
+    For bases that are not negative nothing changes.
+    """
+    varying: list[bool] = []
+    build = TapeBuilder(flux.n_inputs)
+    new: list[int] = []
+    for node in flux.nodes:
+        varying.append(node.value < n if node.op == INPUT else any(varying[a] for a in node.args))
+        if node.op == INPUT:
+            new.append(build.inputs[int(node.value)])
+        elif node.op == CONST:
+            new.append(build.const(node.value))
+        else:
+            args = [new[a] for a in node.args]
+            if node.op in ("pow", "sqrt") and varying[node.args[0]]:
+                args[0] = build.apply("max", args[0], build.const(0.0))
+            new.append(build.apply(node.op, *args))
+    return build.finish([new[o] for o in flux.outputs])
+
+
 class StepProgram:
     """The routines of one model.
 
     Args:
         flux: tape of dy/dt; inputs are the species, then the parameters.
         n: number of species.
+
+    Attributes:
+        flux: the tape with powers and roots made safe, see `tolerant`.
     """
 
     def __init__(self, flux: Tape, n: int) -> None:
         self.n = n
+        self.flux = flux = tolerant(flux, n)
         self.n_parameters = flux.n_inputs - n
         lengths = {"y": n, "arg": n, "add": n, "dg": 1, "par": self.n_parameters}
         self.shop = Workshop(lengths, ["par"])

@@ -27,7 +27,6 @@ from her2pkpd.engine.methods import Method
 from her2pkpd.engine.program.calculus import LinearGraph, directional, jacobian, plus, substitute, times, transplant
 from her2pkpd.engine.program.routine import Routine, Slot
 from her2pkpd.engine.program.step import StepProgram
-from her2pkpd.model.tape import Tape
 
 
 @dataclass(frozen=True)
@@ -84,12 +83,11 @@ class TangentProgram:
     seeds: tuple[tuple[int, int], ...]
 
 
-def tangent_program(step: StepProgram, flux: Tape, parameters: Sequence[int]) -> TangentProgram:
+def tangent_program(step: StepProgram, parameters: Sequence[int]) -> TangentProgram:
     """Routines for the tangents of a step.
 
     Args:
         step: the step's program; its workshop is extended.
-        flux: tape of dy/dt.
         parameters: indices of the parameters that the leading directions move.
     """
     shop, build, arrays = step.shop, step.shop.build, step.shop.arrays
@@ -101,7 +99,7 @@ def tangent_program(step: StepProgram, flux: Tape, parameters: Sequence[int]) ->
     at_arg = substitute(build, [w for _, _, w in at_y], to_arg)
     change = {(t, k): build.apply("sub", new, old) for (t, k, old), new in zip(at_y, at_arg, strict=True)}
     bend = _bend(step, at_y)
-    entries = _parameter_entries(step, flux, parameters)
+    entries = _parameter_entries(step, parameters)
     weights = list(dict.fromkeys(w for w in [*change.values(), *bend.values()] if shop.varying(w)))
     # The directions see the weights as mere numbers, whatever expressions stand behind them.
     number = dict(zip(weights, shop.add_array("edge", len(weights)), strict=True))
@@ -157,11 +155,11 @@ def _bend(step: StepProgram, at_y: list[tuple[int, int, int]]) -> dict[tuple[int
     return {(targets[row], arrays["y"][column]): node for (row, column), node in entries.items()}
 
 
-def _parameter_entries(step: StepProgram, flux: Tape, parameters: Sequence[int]) -> dict[tuple[int, int], int]:
+def _parameter_entries(step: StepProgram, parameters: Sequence[int]) -> dict[tuple[int, int], int]:
     """By (direction, species): what moving a parameter adds to the right-hand side of a stage."""
     build, arrays = step.shop.build, step.shop.arrays
     seeds = [arrays["par"][k] for k in parameters]
-    later = transplant(build, flux, [*arrays["arg"], *arrays["par"]])
+    later = transplant(build, step.flux, [*arrays["arg"], *arrays["par"]])
     along = directional(build, step.rates, dict(zip(arrays["y"], arrays["u"], strict=True)))
     found: dict[tuple[int, int], int] = {}
     for outputs in (later, along):
