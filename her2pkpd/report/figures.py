@@ -124,4 +124,5 @@ def _scatter(axes: Axes, table: pd.DataFrame, what: str, *, logarithmic: bool) -
         axes.plot(ends, ends * off if logarithmic else ends + off, color=GREY, lw=0.6, ls=":")
     axes.set_xlabel(f"published {what}")
     axes.set_ylabel(f"fitted {what}")
-    axes.legend(fontsize=7)
+    if len(table):
+        axes.legend(fontsize=7)

@@ -30,7 +30,8 @@ CHECKPOINT = "starts.json"
 def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, progress: bool = True) -> FitResult:
     """Run a fit and write its folder.
 
-    An interrupted fit resumes from its finished starts when run again into the same folder.
+    An interrupted fit resumes from its finished starts when run again into the same folder; ended by Ctrl-C it also
+    leaves the results of what was finished.
 
     Args:
         settings: path of the ``fit.toml``.
@@ -51,16 +52,19 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
     inputs = hash_files([problem.settings.path, *(d.file for d in problem.settings.data)])
     finished = _resume(check_output(out, force=force, command="fit", inputs=inputs), inputs)
     folder = prepare_output(out, force, command="fit", inputs=inputs)
-    done = list(finished)
+    done: list[Start] = []
 
-    def keep(start: Start) -> None:
-        done.append(start)
+    def keep(*new: Start) -> None:
+        done.extend(new)
         write_text(folder / CHECKPOINT, json.dumps({"inputs": inputs, "starts": [_as_json(s) for s in done]}))
         write_run(folder, RunInfo("fit", inputs, time.perf_counter() - began, "unfinished"))
 
+    if finished:
+        keep(*finished)
     with _bar(problem, progress) as tick:
         result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    if not result.optimum.interrupted:
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     failed = int(np.sum(result.evaluation.status != 0))
     _write(result, folder)
     write_run(folder, _run_info(result, inputs, time.perf_counter() - began, failed))
@@ -134,7 +138,7 @@ def _write(result: FitResult, folder: Path) -> None:
         tables["logistic.csv"] = logistic
     for name, table in tables.items():
         write_text(folder / name, table.to_csv(index=False))
-    write_text(folder / "fit.json", json.dumps(_fit_json(result), indent=2) + "\n")
+    write_text(folder / "fit.json", json.dumps(_plain(_fit_json(result)), indent=2, allow_nan=False) + "\n")
     figures = [(name, png(figure)) for name, figure in _figures(result, curves, at_curves)]
     (folder / "figures").mkdir(exist_ok=True)
     for name, figure in figures:
@@ -155,6 +159,15 @@ def _figures(result: FitResult, curves: list[Curve], at_curves: list[np.ndarray 
 
 def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-." else "_" for c in name)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity; what is not a number there is null."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _fit_json(result: FitResult) -> dict[str, Any]:
@@ -210,8 +223,9 @@ def _run_info(result: FitResult, inputs: str, seconds: float, failed: int) -> Ru
     codes, counts = np.unique(result.evaluation.status, return_counts=True)
     from her2pkpd.engine import Status
 
+    status = "some lanes failed" if failed else "interrupted" if result.optimum.interrupted else "ok"
     return RunInfo(
-        "fit", inputs, seconds, "some lanes failed" if failed else "ok", result.problem.model.hash,
+        "fit", inputs, seconds, status, result.problem.model.hash,
         hash_files([d.file for d in result.problem.settings.data]), result.problem.settings.method.seed,
         result.problem.settings.method.engine,
         {Status(int(c)).name.lower(): int(n) for c, n in zip(codes, counts, strict=True)},
