@@ -8,7 +8,7 @@ import numpy as np
 from her2pkpd.engine.program.calculus import jacobian, transplant
 from her2pkpd.model.conservation import Moiety, conserved_moieties
 from her2pkpd.model.model import Model
-from her2pkpd.model.tape import TapeBuilder, evaluate
+from her2pkpd.model.tape import Tape, TapeBuilder, evaluate
 from her2pkpd.model.trace import trace
 
 
@@ -32,7 +32,8 @@ class Rates:
         return [self.model.species_index[o[-1]] for o in own]
 
     @cached_property
-    def _program(self) -> tuple[TapeBuilder, list[int], dict[tuple[int, int], int]]:
+    def _program(self) -> tuple[Tape, tuple[tuple[int, int], ...], Tape]:
+        """The tape of rates and totals, and rows and columns with the tape of their derivatives."""
         model, n = self.model, self.model.n_species
 
         def totals(*x: object) -> list[object]:
@@ -42,28 +43,28 @@ class Rates:
         build = TapeBuilder(n + model.n_parameters)
         outputs = transplant(build, model.flux_tape, build.inputs)
         outputs += transplant(build, trace(totals, build.n_inputs), build.inputs)
-        return build, outputs, jacobian(build, outputs, build.inputs)
+        entries = jacobian(build, outputs, build.inputs)
+        return build.finish(outputs), tuple(entries), build.finish(entries.values())
 
     @cached_property
     def linear(self) -> bool:
         """Whether dy/dt is a linear function of the state (plus a constant)."""
-        build, _, entries = self._program
+        _, entries, tape = self._program
         n = self.model.n_species
-        slots = [node for (row, column), node in entries.items() if row < n and column < n]
-        return all(i >= n for used in build.finish(slots).dependencies() for i in used)
+        used = [u for (row, column), u in zip(entries, tape.dependencies(), strict=True) if row < n and column < n]
+        return all(i >= n for u in used for i in u)
 
     def values(self, y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """dy/dt (L, n) and totals (L, r) at states (L, n) and parameters (L, P)."""
-        build, outputs, _ = self._program
-        found = evaluate(build.finish(outputs), [*y.T, *p.T])
+        found = evaluate(self._program[0], [*y.T, *p.T])
         full = np.stack([np.broadcast_to(v, len(y)) for v in found], axis=1).astype(float)
         return full[:, : self.model.n_species], full[:, self.model.n_species :]
 
     def derivatives(self, y: np.ndarray, p: np.ndarray) -> np.ndarray:
         """(L, n + r, n + P) derivatives of `values` by state and parameters."""
-        build, outputs, entries = self._program
-        found = evaluate(build.finish(entries.values()), [*y.T, *p.T])
-        full = np.zeros((len(y), len(outputs), build.n_inputs))
+        values, entries, tape = self._program
+        found = evaluate(tape, [*y.T, *p.T])
+        full = np.zeros((len(y), len(values.outputs), values.n_inputs))
         for (row, column), value in zip(entries, found, strict=True):
             full[:, row, column] = value
         return full
@@ -79,16 +80,6 @@ class Rates:
     def scale(self) -> np.ndarray:
         """(n,) typical magnitude of each species."""
         return np.array([s.scale for s in self.model.species])
-
-
-def initial_tangents(model: Model, p: np.ndarray) -> np.ndarray:
-    """(L, n, P) derivatives of the model's own initial values by its parameters (L, P)."""
-    build = TapeBuilder(model.n_parameters)
-    entries = jacobian(build, transplant(build, model.initial_tape, build.inputs), build.inputs)
-    full = np.zeros((len(p), model.n_species, model.n_parameters))
-    for (row, column), value in zip(entries, evaluate(build.finish(entries.values()), list(p.T)), strict=True):
-        full[:, row, column] = value
-    return full
 
 
 def grouped(model: Model, p: np.ndarray) -> list[tuple[Rates, np.ndarray]]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from her2pkpd.engine._steady_rates import Rates, initial_tangents
+from her2pkpd.engine._steady_rates import Rates
+from her2pkpd.engine.initial import initial_jacobian
 from her2pkpd.engine.problem import Directions, Options, Segments, Status
 from her2pkpd.engine.select import EngineName
 from her2pkpd.model.model import Model
@@ -102,4 +103,4 @@ def initial_directions(model: Model, p: np.ndarray, d: Directions | None) -> np.
         return None
     if d.initial is not None:
         return np.broadcast_to(d.initial, (len(p), model.n_species, d.count))
-    return initial_tangents(model, p) @ parameter_tangents(model, d)
+    return initial_jacobian(model, p) @ parameter_tangents(model, d)

@@ -19,13 +19,13 @@ from her2pkpd.engine import compile as compiler
 from her2pkpd.engine.emit.kernel import KernelWriter
 from her2pkpd.engine.emit.layout import FIELD, FIELDS, LANE_INTEGERS, Layout
 from her2pkpd.engine.emit.tangents import TangentPlan
+from her2pkpd.engine.initial import initial_jacobian
 from her2pkpd.engine.methods import DEFAULT, method
 from her2pkpd.engine.problem import Batch, Directions, Options, Solution
-from her2pkpd.engine.program.calculus import jacobian, transplant
 from her2pkpd.engine.program.step import StepProgram
 from her2pkpd.engine.program.tangent import tangent_program
 from her2pkpd.model.model import Model
-from her2pkpd.model.tape import Tape, TapeBuilder, evaluate
+from her2pkpd.model.tape import Tape
 
 ENGINE = "kernel"
 
@@ -162,16 +162,8 @@ def initial_tangents(model: Model, parameters: np.ndarray, moved: tuple[int, ...
     Returns:
         (L, n_species, count).
     """
-    tape = model.initial_tape
-    build = TapeBuilder(tape.n_inputs)
-    outputs = transplant(build, tape, build.inputs)
-    wanted = list(dict.fromkeys(moved))
-    entries = jacobian(build, outputs, [build.inputs[k] for k in wanted])
     result = np.zeros((len(parameters), model.n_species, count))
-    values = evaluate(build.finish(list(entries.values())), list(np.moveaxis(parameters, -1, 0)))
-    for (species, k), value in zip(entries, values, strict=True):
-        for direction in (d for d, parameter in enumerate(moved) if parameter == wanted[k]):
-            result[:, species, direction] = value
+    result[..., : len(moved)] = initial_jacobian(model, parameters)[..., list(moved)]
     return result
 
 
