@@ -35,7 +35,7 @@ def test_crowded_cells_grow_logistically(toxic):
 
 
 def test_death_alone_is_exponential_decay(toxic):
-    changes = {f"{CELLS}.k_apo": 0.02, f"{CELLS}.S_crit": 1e6, f"{CELLS}.doubling_time": 1e30}
+    changes = {f"{CELLS}.k_apo": 0.02, f"{CELLS}.S_crit": 1e9, "n_crit": 4.0, f"{CELLS}.doubling_time": 1e30}
     found = outputs(toxic, run(toxic, [[]], TIMES, changes), [N], changes)[0, :, 0]
     np.testing.assert_allclose(found, 5000.0 * np.exp(-0.02 * TIMES), rtol=1e-8)
 

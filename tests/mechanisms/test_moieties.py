@@ -86,7 +86,13 @@ def test_in_a_growing_well_antibody_is_neither_made_nor_lost_and_receptors_keep_
 
 def test_cells_that_die_take_their_antibody_along():
     model = well("trastuzumab")
-    changes = {"kint": 0.0, f"{CELLS}.S_crit": 1e6, f"{CELLS}.k_apo": 0.05, f"{CELLS}.doubling_time": 1e30}
+    changes = {
+        "kint": 0.0,
+        f"{CELLS}.S_crit": 1e9,
+        "n_crit": 4.0,
+        f"{CELLS}.k_apo": 0.05,
+        f"{CELLS}.doubling_time": 1e30,
+    }
     changes |= {"V": 2e-5, f"{CELLS}.seeded": 1e6, "trastuzumab.KD": 1e-9}
     # With binding this tight all antibody is on the cells, and leaves as they do.
     solution = run(model, [[Add(0.0, "trastuzumab", 20.0), Wash(10.0, ())]], [0.0, 10.0, 30.0], changes)

@@ -64,7 +64,7 @@ def test_a_well_hashes_by_its_drugs_and_values():
 
 # --- outputs -------------------------------------------------------------------------------------------------
 
-NAMES = [f"{x}.{CELLS}" for x in ("pAKT", "pERK", "occupancy.trastuzumab", "mu", "death", "N")]
+NAMES = [f"{x}.{CELLS}" for x in ("pAKT", "occupancy.trastuzumab", "death", "N")]
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +93,14 @@ def test_outputs_and_their_derivatives_are_those_of_jax(model, state):
     tape = model.output_gradient_tape(NAMES, chosen)
     found = np.array(evaluate(tape, [*state, *p]), dtype=float).reshape(len(NAMES), -1)
 
-    def one(y, q, name):
-        return jnp.asarray(model.output_scalars([name], list(y), list(q))[0])
+    @jax.jit
+    def all_of_them(y, q):
+        return jnp.stack([jnp.asarray(v) for v in model.output_scalars(NAMES, list(y), list(q))])
 
-    for name, row in zip(NAMES, found, strict=True):
-        value, slopes = jax.value_and_grad(one, argnums=(0, 1))(jnp.asarray(state), jnp.asarray(p), name)
-        expected = [value, *slopes[0], *slopes[1][np.array(chosen)]]
-        np.testing.assert_allclose(row, expected, rtol=1e-10, atol=1e-14)
+    at = jnp.asarray(state), jnp.asarray(p)
+    by_state, by_parameter = jax.jit(jax.jacfwd(all_of_them, argnums=(0, 1)))(*at)
+    expected = np.column_stack([all_of_them(*at), by_state, by_parameter[:, np.array(chosen)]])
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(model.outputs(NAMES, state, p), found[:, 0], rtol=1e-13)
 
 
