@@ -68,6 +68,7 @@ class Found:
     def put(
         self, lanes: np.ndarray, y: np.ndarray, status: np.ndarray, count: np.ndarray, dy: np.ndarray | None
     ) -> None:
+        """Keep the results of the lanes at positions `lanes`."""
         good = status == Status.OK
         self.y[lanes] = np.where(good[:, None], y, np.nan)
         self.status[lanes], self.iterations[lanes] = status, count
@@ -75,15 +76,19 @@ class Found:
             self.dy[lanes] = np.where(good[:, None, None], dy, np.nan)
 
     def result(self) -> SteadyState:
+        """All lanes."""
         return SteadyState(self.y, self.status, self.iterations, self.dy)
 
 
 def take(segments: Segments, lanes: np.ndarray) -> Segments:
+    """Some lanes of a table of segments."""
     dosing = (segments.jump[lanes], segments.keep[lanes], segments.infusion[lanes])
     return Segments(segments.boundaries[lanes], segments.inputs, *dosing)
 
 
 def take_directions(d: Directions, lanes: np.ndarray) -> Directions:
+    """Some lanes of a set of directions."""
+
     def part(x: np.ndarray | None) -> np.ndarray | None:
         return None if x is None else x[lanes]
 

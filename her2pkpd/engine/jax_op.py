@@ -103,10 +103,6 @@ def solve_jax(  # noqa: PLR0913 - the arguments of a dosing table, each of which
     Raises:
         InputError: if JAX is not in double precision, or a parameter or an engine is unknown.
         SecondDerivativeError: when differentiated twice.
-
-    Example:
-        >>> loss = lambda p: jnp.sum(solve_jax(model, p, segments, times)[..., 0] ** 2)
-        >>> jax.grad(loss)(p)
     """
     _require_double_precision()
     static = _Problem(
