@@ -78,7 +78,7 @@ def plate_observations(plate: Plate, *, assay: str = "", seeded: float = 5000.0)
     """Every well of a plate that says something about a treatment.
 
     Untreated wells of relative read-outs are the reference itself and are left out; counts at time zero set the
-    number of cells seeded.
+    number of cells seeded. Occupancy is that of the first antibody a row names.
 
     Args:
         plate: the plate.
@@ -105,19 +105,32 @@ def plate_observations(plate: Plate, *, assay: str = "", seeded: float = 5000.0)
             ]
         )
     start = _seeded(frame, seeded)
-    observations = []
+    observations, problems = [], Problems(plate.name)
     for row, at_start in zip(frame.to_dict("records"), start, strict=True):
         doses = _doses(row, plate.n_drugs)
         readout = str(row["readout"])
         if row["time"] <= 0 or (not doses and readout != "cell_count"):
             continue
         if readout == "occupancy":
-            readout = f"occupancy.{doses[0][0]}"
+            readout = f"occupancy.{_antibody(row, plate, problems)}"
         treatment = Treatment(str(row["cell_line"]), assay, at_start, doses)
         sd = None if np.isnan(row["sd"]) or row["sd"] <= 0 else float(row["sd"])
         label = tuple((k, row[k]) for k in ("row", "replicate", "plate", "block"))
         observations.append(Observation(Signal(treatment, float(row["time"]), readout), float(row["value"]), sd, label))
+    problems.raise_any()
     return observations
+
+
+def _antibody(row: Mapping[str, Any], plate: Plate, problems: Problems) -> str:
+    """Whose occupancy a well measures: that of the first antibody its row names."""
+    for k in range(1, plate.n_drugs + 1):
+        tail = f"_{k}" if k > 1 else ""
+        name = str(row[f"drug{tail}"])
+        if name and row[f"concentration{tail}"] > 0 and load_drug(name).kind == "antibody":
+            return name
+    remedy = "Name the antibody whose binding was measured, or leave the row out."
+    problems.add("occupancy is that of an antibody, and the well has none", remedy, row=row["row"], column="drug")
+    return ""
 
 
 def _doses(row: Mapping[str, Any], n_drugs: int) -> tuple[tuple[str, float], ...]:
