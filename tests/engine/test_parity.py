@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from her2pkpd.engine import Batch, solve
+from her2pkpd.dosing import Add, Wash, compile_segments
+from her2pkpd.engine import Batch, Directions, solve
 from tests.engine.systems.hard import HARD
 from tests.engine.systems.measure import relative, tolerances_off
 from tests.engine.systems.roadrunner import solve_roadrunner
@@ -22,6 +23,7 @@ from tests.engine.systems.runs import (
     lane,
     run,
 )
+from tests.systems.wells import well
 
 cpu = pytest.importorskip("her2pkpd.engine.cpu", reason="the CPU kernel is not part of this build")
 
@@ -96,3 +98,22 @@ def test_kernel_and_roadrunner_agree_on_stiff_classics(name):
     other = solve_roadrunner(hard_batch(name), hard_options(name, 1e-6))
     options = hard_options(name, 1e-6)
     assert tolerances_off(hard_run(name, "kernel", 1e-6).y, other, options, HARD[name].model) < 10
+
+
+def test_engines_agree_on_a_well_with_drugs_on_dividing_cells():
+    model = well("trastuzumab", "lapatinib")
+    lanes = [
+        [],
+        [Add(0.0, "trastuzumab", 10.0), Wash(40.0, ("trastuzumab",))],
+        [Add(0.0, "trastuzumab", 1.0), Add(24.0, "lapatinib", 1e3)],
+    ]
+    segments = compile_segments(model, lanes, start=0.0, stop=72.0)
+    batch = Batch(model, model.default_parameters(), segments, np.array([1.0, 24.0, 72.0]))
+    some = Directions(tuple(range(0, model.n_parameters, model.n_parameters // 2)))
+    kernel, reference = (solve(batch, TIGHT, some, engine=engine) for engine in ("kernel", "reference"))
+    assert kernel.ok.all()
+    assert tolerances_off(solve(batch, USUAL, engine="kernel").y, reference.y, USUAL, model) < 10
+    assert kernel.dy is not None
+    assert reference.dy is not None
+    assert relative(kernel.dy, reference.dy) < 1e-5
+    assert tolerances_off(solve_roadrunner(batch, USUAL), reference.y, USUAL, model) < 1
