@@ -56,8 +56,11 @@ max_evaluations = 80
 """
 TRUTH = {
     "lapatinib.HER2.Ki": 22.0, "trastuzumab.KD": 0.4, "a_li": 0.6, "k_apo": 0.015,
-    "SK-BR-3.w": 0.9, "BT-474.w": 0.8, "MDA-MB-453.w": 0.5, "sd.viability": 0.04,
+    "SK-BR-3.w": 0.65, "BT-474.w": 0.6, "MDA-MB-453.w": 0.5, "sd.viability": 0.04,
 }  # fmt: skip
+NEAR_BOUND = TRUTH | {"SK-BR-3.w": 0.9, "BT-474.w": 0.8}
+"""The same with two fractions whose intervals reach their bound, where a Laplace interval is at its weakest."""
+
 LINES = ("SK-BR-3", "BT-474", "MDA-MB-453")
 REPLICATES = 3
 
@@ -70,43 +73,45 @@ def treatments() -> list[Treatment]:
     return [Treatment(line, "", 5000.0, doses) for line in LINES for doses in (*singles, *combined)]
 
 
-def main(plates: int = 400) -> None:
-    """Run the study and write its result."""
+def study(truth: dict[str, float], plates: int) -> dict[str, object]:
+    """Simulate and fit `plates` plates; coverage and errors per parameter."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fit.toml"
         path.write_text(SETTINGS)
         settings = read_fit_settings(path)
     signals = [Signal(t, 72.0, "viability") for t in treatments() for _ in range(REPLICATES)]
     blank = make_problem(settings, [Observation(s, 1.0) for s in signals], [])
-    names = blank.objective.free.names
-    u = np.array([float(f.transform.forward(TRUTH[f.name])) for f in blank.objective.free.free])
+    u = np.array([float(f.transform.forward(truth[f.name])) for f in blank.objective.free.free])
     clean = blank.objective.predictor(u, derivatives=False).value
-    covered = dict.fromkeys(TRUTH, 0)
-    deviations: dict[str, list[float]] = {n: [] for n in TRUTH}
+    covered = dict.fromkeys(truth, 0)
+    deviations: dict[str, list[float]] = {n: [] for n in truth}
     seconds, unfinished = [], 0
     for plate in range(plates):
         rng = np.random.default_rng(plate)
-        values = clean + TRUTH["sd.viability"] * rng.standard_normal(len(clean))
+        values = clean + truth["sd.viability"] * rng.standard_normal(len(clean))
         problem = make_problem(settings, [Observation(s, float(v)) for s, v in zip(signals, values, strict=True)], [])
         began = time.perf_counter()
         result = fit(problem)
         seconds.append(time.perf_counter() - began)
         unfinished += "maximum number" in result.optimum.best.message
         for interval in result.intervals:
-            truth = TRUTH[interval.name]
-            covered[interval.name] += bool(interval.lower <= truth <= interval.upper)
-            deviations[interval.name].append(float(np.log(interval.estimate / truth)))
-    record = {
-        "plates": plates, "wells_per_plate": len(signals), "unknowns": len(names) + 1,
-        "unfinished_fits": int(unfinished),
+            covered[interval.name] += bool(interval.lower <= truth[interval.name] <= interval.upper)
+            deviations[interval.name].append(float(np.log(interval.estimate / truth[interval.name])))
+    margin = 1.96 * (0.95 * 0.05 / plates) ** 0.5
+    return {
+        "truth": truth, "plates": plates, "wells_per_plate": len(signals), "unfinished_fits": int(unfinished),
         "coverage_of_95_percent_intervals": {n: c / plates for n, c in covered.items()},
         "overall_coverage": sum(covered.values()) / (plates * len(covered)),
+        "binomial_95_percent_range_of_one_coverage": [0.95 - margin, 0.95 + margin],
         "median_absolute_log_error": {n: float(np.median(np.abs(d))) for n, d in deviations.items()},
         "mean_log_error": {n: float(np.mean(d)) for n, d in deviations.items()},
         "seconds_per_fit_median": float(np.median(seconds)),
-        "binomial_95_percent_range_of_one_coverage": [0.95 - 1.96 * (0.95 * 0.05 / plates) ** 0.5, 0.95 + 1.96 * (0.95 * 0.05 / plates) ** 0.5],
-        "versions": versions(),
     }  # fmt: skip
+
+
+def main(plates: int = 200) -> None:
+    """Run both studies and write their result."""
+    record = {"inside": study(TRUTH, plates), "near_bound": study(NEAR_BOUND, plates), "versions": versions()}
     out = Path(__file__).parent / "results" / "fit_recovery.json"
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(record, indent=2) + "\n")
@@ -114,4 +119,4 @@ def main(plates: int = 400) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 400)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

@@ -8,9 +8,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from her2pkpd.data.gr import gr as gr
     from her2pkpd.data.gr import gr_file as gr_file
     from her2pkpd.errors import ComputationError as ComputationError
     from her2pkpd.errors import InputError as InputError
+    from her2pkpd.fit.run import fit as fit
     from her2pkpd.library import cell_line_names as cell_line_names
     from her2pkpd.library import drug_names as drug_names
     from her2pkpd.library import load_cell_line as load_cell_line
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from her2pkpd.model import Builder as Builder
     from her2pkpd.model import Model as Model
     from her2pkpd.report.fit import fit_file as fit_file
-    from her2pkpd.simulate import simulate_file as simulate_file
+    from her2pkpd.simulate.run import simulate as simulate
+    from her2pkpd.simulate.run import simulate_file as simulate_file
 
 __version__ = "0.1.0"
 
@@ -30,10 +33,13 @@ __all__ = [
     "__version__",
     "cell_line_names",
     "drug_names",
+    "fit",
     "fit_file",
+    "gr",
     "gr_file",
     "load_cell_line",
     "load_drug",
+    "simulate",
     "simulate_file",
 ]
 
@@ -45,6 +51,7 @@ _HOME = {
     "cell_line_names": "her2pkpd.library",
     "drug_names": "her2pkpd.library",
     "fit_file": "her2pkpd.report.fit",
+    "gr": "her2pkpd.data.gr",
     "gr_file": "her2pkpd.data.gr",
     "load_cell_line": "her2pkpd.library",
     "load_drug": "her2pkpd.library",
@@ -52,8 +59,13 @@ _HOME = {
 }
 """Where each public name lives."""
 
+_CALLABLE = ("fit", "simulate")
+"""Packages that are called by their own name."""
+
 
 def __getattr__(name: str) -> Any:
+    if name in _CALLABLE:
+        return importlib.import_module(f"her2pkpd.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'her2pkpd' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOME[name]), name)

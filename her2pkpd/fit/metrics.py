@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.optimize import brentq
 
 from her2pkpd.fit.design import Signal, Treatment
 
@@ -103,7 +104,11 @@ def read_off(metric: Metric, response: np.ndarray, slopes: np.ndarray | None) ->
 def _crossing(
     x: np.ndarray, y: np.ndarray, slopes: np.ndarray | None, level: float, top_weight: float
 ) -> tuple[float, np.ndarray | None, bool]:
-    """Where a falling curve first passes below `level`, by linear interpolation in log dose."""
+    """Where a falling curve first passes below `level`, on a smooth curve through the doses.
+
+    The curve is the Catmull-Rom cubic: its slope does not jump where the crossing moves from one pair of doses to
+    the next, as that of a straight line would, and an optimiser is not held up there.
+    """
     below = np.flatnonzero(y < level)
     if not below.size:
         missed = y[-1] - level
@@ -113,13 +118,32 @@ def _crossing(
     if i == 0:  # below already at the lowest dose, by as much as it is missed there
         gradient = None if slopes is None else BEYOND * (slopes[0] - top_weight * slopes[-1])
         return float(x[0] + BEYOND * (y[0] - level)), gradient, True
-    step, fall = x[i] - x[i - 1], y[i - 1] - y[i]
-    part = (y[i - 1] - level) / fall
+    near = np.clip([i - 2, i - 1, i, i + 1], 0, len(y) - 1)
+    part = _root(y[near] - level)
+    value = float(x[i - 1] + (x[i] - x[i - 1]) * part)
     if slopes is None:
-        return float(x[i - 1] + step * part), None, True
-    by_level = -top_weight * slopes[-1]
-    gradient = step / fall * (slopes[i - 1] * (1 - part) + slopes[i] * part + by_level)
-    return float(x[i - 1] + step * part), gradient, True
+        return value, None, True
+    moved = _cubic(part) @ slopes[near] - top_weight * slopes[-1]
+    return value, -(x[i] - x[i - 1]) * moved / float(_cubic_slope(part) @ y[near]), True
+
+
+def _cubic(part: float) -> np.ndarray:
+    """Weights of four neighbouring values in a Catmull-Rom cubic, `part` of the way from the second to the third."""
+    a, b, c = part, part**2, part**3
+    return 0.5 * np.array([-a + 2 * b - c, 2 - 5 * b + 3 * c, a + 4 * b - 3 * c, c - b])
+
+
+def _cubic_slope(part: float) -> np.ndarray:
+    """Derivatives of those weights by `part`."""
+    a, b = part, part**2
+    return 0.5 * np.array([-1 + 4 * a - 3 * b, -10 * a + 9 * b, 1 + 8 * a - 9 * b, 3 * b - 2 * a])
+
+
+def _root(values: np.ndarray) -> float:
+    """Where the cubic through four values passes zero between the second (positive) and the third (negative)."""
+    if values[1] <= 0:
+        return 0.0
+    return float(brentq(lambda part: float(_cubic(part) @ values), 0.0, 1.0, xtol=1e-14))
 
 
 def unique_curves(metrics: Sequence[Metric]) -> list[Metric]:

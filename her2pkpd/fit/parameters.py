@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from her2pkpd.fit.transform import Scale, Transform
 
@@ -189,6 +190,10 @@ class FreeParameters:
     def prior_residuals(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Standardised distances from priors and from pooled centres, with their Jacobian.
 
+        A bounded parameter (logit scale) without a prior has Jeffreys' prior for a proportion, Beta(1/2, 1/2) between
+        its bounds. On the coordinate that is a broad bell, which keeps the estimate off the bounds, where no interval
+        could be made; a uniform prior would do so too, but pull estimates near a bound twice as far inwards.
+
         Returns:
             Residuals (n_prior,) and Jacobian (n_prior, n_free).
         """
@@ -197,6 +202,9 @@ class FreeParameters:
             if free.estimate.prior is not None and (free.role == "centre" or free.estimate.pooled is None):
                 mean, sd = free.estimate.prior.on(free.transform)
                 rows.append(((u[i] - mean) / sd, {i: 1 / sd}))
+            elif free.estimate.prior is None and free.estimate.pooled is None and free.estimate.scale == "logit":
+                value, slope = _jeffreys_residual(float(u[i]))
+                rows.append((value, {i: slope}))
         for centre, members in self.pools:
             estimate = self.free[centre].estimate
             spread = float(estimate.pooled or 1.0)
@@ -207,3 +215,11 @@ class FreeParameters:
             for column, slope in slopes.items():
                 jacobian[r, column] = slope
         return np.array([r for r, _ in rows]), jacobian
+
+
+def _jeffreys_residual(u: float) -> tuple[float, float]:
+    """sqrt(-log(4 x (1 - x))) with x = expit(u), signed like u, and its derivative: Beta(1/2, 1/2) seen from u."""
+    x = float(expit(u))
+    squared = abs(u) + 2 * float(np.log1p(np.exp(-abs(u)))) - 2 * float(np.log(2))
+    r = float(np.copysign(np.sqrt(max(squared, 0.0)), u))
+    return r, (x - 0.5) / r if abs(u) > 1e-4 else 0.5

@@ -1,0 +1,1 @@
+"""Whole models, assembled from mechanisms and the library."""
