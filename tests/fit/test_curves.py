@@ -47,12 +47,7 @@ def problem(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fit")
     (folder / "plate.csv").write_text(PLATE, encoding="utf-8")
     (folder / "published.csv").write_text(PUBLISHED, encoding="utf-8")
-    text = (
-        SETTINGS.replace('unit = "x"\n', "")
-        .replace("lower = 0.1", 'lower = "0.1 nM"')
-        .replace("upper = 10.0", 'upper = "10 nM"')
-    )
-    (folder / "fit.toml").write_text(text.replace("start = 1.0", 'start = "1 nM"'), encoding="utf-8")
+    (folder / "fit.toml").write_text(SETTINGS, encoding="utf-8")
     return load_problem(folder / "fit.toml")
 
 

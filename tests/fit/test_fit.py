@@ -76,10 +76,11 @@ def test_the_gradient_vanishes_at_the_optimum(fitted):
 
 def test_noiseless_data_give_the_truth_back():
     made = plate(sd=1e-12, known=False)
-    exact = objective(made.observations, ESTIMATES, noise={"viability": Noise("normal", 0.01)}, options=QUICK)
+    exact = objective(made.observations, ESTIMATES, noise={"viability": Noise("normal", 1e-4)}, options=QUICK)
     optimum = multi_start(exact, starts=1, max_evaluations=100)
     np.testing.assert_allclose(exact.free.values(optimum.best.u), [TRUTH[n] for n in exact.names], rtol=1e-3)
-    assert optimum.best.cost < 1e-4
+    residuals = exact(optimum.best.u).residuals[: len(made.observations)]
+    assert np.abs(residuals).max() < 0.05
 
 
 def test_data_that_say_nothing_about_a_parameter_are_said_to():

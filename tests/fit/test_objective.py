@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from her2pkpd.engine import Options
 from her2pkpd.fit.metrics import Metric
@@ -114,6 +114,9 @@ def test_the_objective_is_minus_two_log_posterior(everything):
         total += stats.norm.logpdf(u[index["trastuzumab.KD"]], np.log(0.3), np.log(3.0))
         total += stats.norm.logpdf(centre, np.log(0.3), np.log(2.0))
         total += sum(stats.norm.logpdf(u[index[f"{x}.S50"]], centre, np.log(2.0)) for x in LINES)
+        # Bounded parameters without a prior: Jeffreys' Beta(1/2, 1/2), as a density of the coordinate.
+        w = special.expit(u[[index[f"{x}.w"] for x in LINES]])
+        total += np.sum(stats.beta.logpdf(w, 0.5, 0.5) + np.log(w * (1 - w)))
         return -2 * total
 
     found = everything(u1).cost - everything(u0).cost

@@ -21,7 +21,8 @@ def read(tmp_path):
 
 
 def test_wells_become_observations_in_canonical_units(read):
-    rows = "SK-BR-3,lapatinib,58.1,ng/mL,,,,3,d,percent_viability,40,5,\nSK-BR-3,lapatinib,0,nM,,,,3,d,percent_viability,100,,\n"
+    rows = "SK-BR-3,lapatinib,58.1,ng/mL,,,,3,d,percent_viability,40,5,\n"
+    rows += "SK-BR-3,lapatinib,0,nM,,,,3,d,percent_viability,100,,\n"
     (found,), metrics = read(rows, assay="mine", seeded=700.0)
     assert metrics == []
     t = found.signal.treatment
