@@ -51,7 +51,7 @@ def touched(event):
 
 @pytest.fixture(scope="module", params=list(ENGINES))
 def setup(request):
-    model = well(*ENGINES[request.param][1], a_egfr=0.05)
+    model = well(*ENGINES[request.param][1])
     parameters = np.array([model.parameter_vector(changes) for _, changes in CASES.values()])
     default = model.default_parameters()
     # A parameter that is zero by default has no size of its own.
@@ -96,6 +96,22 @@ def test_every_derivative_agrees_with_differences(case, gradient, differences, s
     bad = np.argwhere(error > 1e-5 * effect + 1e-8 * size)
     names = [(setup.model.species[i].name, setup.model.parameters[columns[k]].name) for i, k in bad]
     assert not names, (names, error[tuple(bad.T)], effect[tuple(bad.T)])
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8])
+def test_a_parameter_at_zero_that_moves_nothing_at_first_costs_no_more_steps(rtol):
+    # The two arms a_egfr shifts cancel until lapatinib tells them apart: pure rounding error for six hours.
+    model = well("trastuzumab", "lapatinib", a_egfr=0.0)
+    column = model.parameter_index[f"{CELLS}.a_egfr"]
+    parameters = np.tile(model.default_parameters(), (2, 1))
+    parameters[1, column] = 1e-9
+    segments = compile_segments(model, [CASES["some drug"][0]] * 2, start=0.0, stop=float(TIMES[-1]))
+    options = Options(rtol=rtol, atol=rtol * 1e-3)
+    found = solve(Batch(model, parameters, segments, TIMES), options, Directions((column,)), engine="kernel")
+    assert found.ok.all()
+    assert found.steps[0] < 2 * found.steps[1]
+    np.testing.assert_allclose(found.dy[0], found.dy[1], rtol=1e-4, atol=1e-7 * np.abs(found.y).max())
+    assert np.abs(found.dy).max() > 1.0
 
 
 def test_the_parameters_that_matter_are_seen_to_matter(differences, setup):
