@@ -9,8 +9,9 @@ add mass and bias the solution.
 import contextlib
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import cache as cache_in_memory
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from her2pkpd.engine.emit.kernel import KernelWriter
 from her2pkpd.engine.emit.layout import FIELD, FIELDS, LANE_INTEGERS, Layout
 from her2pkpd.engine.emit.tangents import TangentPlan
 from her2pkpd.engine.initial import initial_jacobian
-from her2pkpd.engine.methods import DEFAULT, method
+from her2pkpd.engine.methods import default_method, method
 from her2pkpd.engine.problem import Batch, Directions, Options, Solution
 from her2pkpd.engine.program.step import StepProgram
 from her2pkpd.engine.program.tangent import tangent_program
@@ -56,7 +57,7 @@ class Request:
         width: lanes per vector.
         parameters: parameters moved by the leading directions.
         directions: number of directions, 0 for a kernel without tangents.
-        group: directions handled at once.
+        infusions: whether directions may move infusions.
     """
 
     model: str
@@ -65,7 +66,7 @@ class Request:
     width: int
     parameters: tuple[int, ...] = ()
     directions: int = 0
-    group: int = 2
+    infusions: bool = False
 
     def text(self, flux: Tape, target: compiler.Target) -> tuple[str, Layout]:
         """LLVM IR of the kernel for a tape of dy/dt, and the layout of its scratch memory."""
@@ -73,7 +74,7 @@ class Request:
         plan = None
         if self.directions:
             program = tangent_program(step, self.parameters)
-            plan = TangentPlan(program, self.parameters, self.directions, min(self.group, self.directions))
+            plan = TangentPlan(program, self.parameters, self.directions, self.infusions)
         writer = KernelWriter(
             step.finish(), method(self.method), self.n, flux.n_inputs - self.n, self.width, target.fma, plan
         )
@@ -118,7 +119,7 @@ def solve(
     *,
     threads: int | None = None,
     width: int | None = None,
-    method_name: str = DEFAULT,
+    method_name: str | None = None,
 ) -> Solution:
     """Integrate every lane of a batch on the CPU.
 
@@ -128,7 +129,7 @@ def solve(
         directions: derivatives wanted, or None.
         threads: threads to use, default one per core this process may run on.
         width: lanes per vector, default what suits the processor.
-        method_name: the Rosenbrock method, one of `methods.METHODS`.
+        method_name: the Rosenbrock method, one of `methods.METHODS`; None chooses by tolerance.
 
     Returns:
         The `Solution`; results are the same bit for bit whatever the order of lanes and the number of threads.
@@ -140,9 +141,15 @@ def solve(
     model = batch.model
     width = width or compiler.host().width
     flux = model.flux_tape
-    request = Request(flux.digest(), model.n_species, method(method_name).name, width)
+    table = method(method_name or default_method(options.rtol))
+    request = Request(flux.digest(), model.n_species, table.name, width)
     if directions is not None and directions.count:
-        request = replace(request, parameters=tuple(directions.parameters), directions=directions.count)
+        request = replace(
+            request,
+            parameters=tuple(directions.parameters),
+            directions=directions.count,
+            infusions=directions.infusion is not None,
+        )
     code = compiled(request, flux)
     call = _Call(batch, options, directions)
     blocks = -(-call.lanes // code.width)
@@ -165,6 +172,16 @@ def initial_tangents(model: Model, parameters: np.ndarray, moved: tuple[int, ...
     result = np.zeros((len(parameters), model.n_species, count))
     result[..., : len(moved)] = initial_jacobian(model, parameters)[..., list(moved)]
     return result
+
+
+@cache_in_memory
+def _pool() -> ThreadPoolExecutor:
+    """Threads kept for all calls; more than there are cores serve callers that ask for more."""
+    return ThreadPoolExecutor(4 * _cores(), thread_name_prefix="her2pkpd")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _cores() -> int:
@@ -244,13 +261,14 @@ class _Call:
             self.run(code)
             return
         # Even a single worker runs beside the main thread, which stays free to take an interrupt.
-        pool = ThreadPoolExecutor(threads)
+        running = [_pool().submit(self.run, code) for _ in range(threads)]
         try:
-            for done in [pool.submit(self.run, code) for _ in range(threads)]:
+            for done in running:
                 done.result()
         finally:
+            # After an interrupt the lanes under way end, and no other is begun.
             self.counter[0] = self.lanes
-            pool.shutdown(wait=True)
+            wait(running)
 
     def run(self, code: Compiled) -> None:
         """Integrate lanes until none is waiting."""

@@ -190,7 +190,7 @@ def test_the_routines_of_a_step_compute_what_they_say(name):
     memory["u"] = u
     memory.run(routines["base"])
     memory.run(routines["edges"])
-    memory["dcol"] = {i: d[k] for i, k in enumerate(tangents.columns)}
+    memory["dcol"] = {k: d[k] for k in tangents.columns}
     memory.run(routines["push"])
     bend = jax.jvp(lambda z: slopes(z) @ u, (y,), (s,))[1]
     right = np.asarray((slopes(arg) - slopes(y)) @ d + bend) + rhs

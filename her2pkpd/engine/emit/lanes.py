@@ -220,7 +220,7 @@ def next_lane(layout: Layout, n: int, n_parameters: int, width: int, tangents: T
     a.start_block("none")
     for name, value in (("lane", -1), ("fresh", 0), ("event", 0)):
         a.int_set(value, name, "%w")
-    for name, value in (("t", 0.0), ("end", 1.0), ("h", 1.0), ("save_at", math.inf), ("last_error", 0.0)):
+    for name, value in (("t", 0.0), ("end", 1.0), ("h", 1.0), ("save_at", math.inf)):
         a.lane_set(hex_double(value), name, "%w")
     a.emit("ret void")
     a.start_block("got")
@@ -271,6 +271,5 @@ def _load(a: LaneAsm, lane: str, n: int, n_parameters: int) -> str:
     for row, count in ((times, a.field("n_times")), (bounds, a.op(f"add i64 {a.field('n_segments')}, 1"))):
         with a.loop(count) as k:
             check(a.load_as("double", row, k))
-    a.lane_set(hex_double(0.0), "last_error", "%w")
     a.lane_set(hex_double(1.0), "h", "%w")
     return a.infinite(a.load_as("double", total))

@@ -55,8 +55,8 @@ FIELD = {name: k for k, name in enumerate(FIELDS)}
 LANE_INTEGERS = ("lane", "segment", "save", "steps", "rejected", "fresh", "event")
 """Per-lane integers: lane number (-1 idle), segment, next save, counts, first step of a segment, pending event."""
 
-LANE_SCALARS = ("t", "h", "end", "save_at", "last_error", "dg", "suspect")
-"""Per-lane doubles: time, proposed step, end of the segment, next save time, log2 of the last accepted error, 1/(gamma h), failed check."""
+LANE_SCALARS = ("t", "h", "end", "save_at", "dg", "suspect")
+"""Per-lane doubles: time, proposed step, end of the segment, next save time, 1/(gamma h), failed check."""
 
 
 class Layout:

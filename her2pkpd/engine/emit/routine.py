@@ -1,7 +1,7 @@
 """From routines to LLVM functions: sums become chains of fused multiply-adds, arrays are read where needed."""
 
 from her2pkpd.engine.emit.asm import Asm, function
-from her2pkpd.engine.program.routine import Routine, Slot
+from her2pkpd.engine.program.routine import Routine
 from her2pkpd.model.tape import BOOLEAN, CONST, INPUT, Node, Tape
 
 _BINARY = {"add": "add", "sub": "sub", "mul": "mul", "div": "div"}
@@ -15,37 +15,21 @@ class RoutineWriter:
     """Writes one routine as an LLVM function of array pointers.
 
     Outputs are visited in order and each value is computed just before its first use, which keeps few alive.
-    Several directions may be handled at once: what depends on a `wide` array is then written `copies` times, and
-    element k of copy d lies at ``k * copies + d``; what does not is loaded and computed once.
 
     Args:
         routine: the program.
         width: lanes per vector.
         fma: whether the target has fused multiply-add.
-        copies: directions handled at once.
-        wide: arrays that hold one value per direction.
     """
 
-    def __init__(
-        self, routine: Routine, width: int, fma: bool, copies: int = 1, wide: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, routine: Routine, width: int, fma: bool) -> None:
         self.routine = routine
         self.asm = Asm(width, fma)
         self.tape: Tape = routine.tape
         self.uses = _uses(self.tape)
         self.depth = _depths(self.tape)
-        self.copies, self.wide_arrays = copies, wide if copies > 1 else frozenset()
-        self.wide = self._wide_nodes()
-        self.values: list[dict[int, str]] = [{} for _ in range(copies)]
-        self.names = self.values[0]
+        self.names: dict[int, str] = {}
         self.called: set[str] = set()
-
-    def _wide_nodes(self) -> list[bool]:
-        wide: list[bool] = []
-        for node in self.tape.nodes:
-            own = node.op == INPUT and self.routine.inputs[int(node.value)].array in self.wide_arrays
-            wide.append(own or any(wide[a] for a in node.args))
-        return wide
 
     def text(self, attributes: str = "internal") -> str:
         """The function definition."""
@@ -55,39 +39,26 @@ class RoutineWriter:
                 self._evaluate(index)
         for output, slot in zip(self.tape.outputs, self.routine.outputs, strict=True):
             self._evaluate(output)
-            for copy in range(self.copies if slot.array in self.wide_arrays else 1):
-                self.asm.store(self.values[copy][output], f"%{slot.array}", self._place(slot, copy))
+            self.asm.store(self.names[output], f"%{slot.array}", slot.index)
         self.asm.emit("ret void")
         arguments = [f"ptr noalias %{a}" for a in self.routine.arrays]
         body = function(self.routine.name, arguments, self.asm, attributes="#0")
         return body.replace("define ", f"define {attributes} ", 1)
-
-    def _place(self, slot: Slot, copy: int) -> int:
-        return slot.index * self.copies + copy if slot.array in self.wide_arrays else slot.index
 
     def _evaluate(self, root: int) -> None:
         """Write a node and all it needs; an explicit stack, as tapes can be deep."""
         stack = [root]
         while stack:
             index = stack[-1]
-            done = self.values[0]
-            if index in done:
+            if index in self.names:
                 stack.pop()
                 continue
-            waiting = [a for a in reversed(self._operands(index)) if a not in done]
+            waiting = [a for a in reversed(self._operands(index)) if a not in self.names]
             if waiting:
                 stack.extend(waiting)
             else:
-                self._write_copies(index)
+                self.names[index] = self._write(index)
                 stack.pop()
-
-    def _write_copies(self, index: int) -> None:
-        for copy in range(self.copies):
-            if copy == 0 or self.wide[index]:
-                self.names = self.values[copy]
-                self.names[index] = self._write(index, copy)
-            else:
-                self.values[copy][index] = self.values[0][index]
 
     def _operands(self, index: int) -> list[int]:
         node = self.tape.nodes[index]
@@ -147,11 +118,11 @@ class RoutineWriter:
         assert total is not None
         return total
 
-    def _write(self, index: int, copy: int) -> str:  # noqa: PLR0911
+    def _write(self, index: int) -> str:  # noqa: PLR0911
         asm, node = self.asm, self.tape.nodes[index]
         if node.op == INPUT:
             slot = self.routine.inputs[int(node.value)]
-            return asm.load(f"%{slot.array}", self._place(slot, copy))
+            return asm.load(f"%{slot.array}", slot.index)
         if node.op == CONST:
             return asm.const_b(node.value) if isinstance(node.value, bool) else asm.const(node.value)
         if node.op in ("add", "sub") or (node.op == "neg" and not self._negated_leaf(node)):

@@ -197,11 +197,14 @@ def _tanh(a: Asm, x: str) -> str:
 
 
 def _logistic(a: Asm, x: str) -> str:
+    """1 / (1 + e^-x) from one exponential that cannot overflow; the quotient is corrected for what 1 + e lost."""
     one = a.const(1.0)
-    grown = _exp(a, a.neg(x))
-    # Below -708 the exponential of -x overflows while the result is still a subnormal number.
-    low = a.compare("olt", x, a.const(-40.0))
-    return a.select(low, _exp(a, x), a.div(one, a.add(one, grown)))
+    small = _exp(a, a.neg(a.intrinsic("fabs", x)))
+    top = a.select(a.compare("olt", x, a.const(0.0)), small, one)
+    bottom, lost = _fast_two_sum(a, one, small)
+    inverse = a.div(one, bottom)
+    result = a.mul(top, inverse)
+    return a.fma(a.fnma(result, lost, a.fnma(result, bottom, top)), inverse, result)
 
 
 def _quadrant(a: Asm, x: str) -> tuple[str, str, str]:

@@ -30,29 +30,59 @@ def transplant(build: TapeBuilder, tape: Tape, inputs: Sequence[int]) -> list[in
 
 def plus(build: TapeBuilder, a: int, b: int) -> int:
     """The sum a + b, written as a subtraction where one is a negation."""
-    for x, y in ((a, b), (b, a)):
-        node = build.nodes[y]
-        if node.op == "neg":
-            return build.apply("sub", x, node.args[0])
+    negated = [build.nodes[x].op == "neg" for x in (a, b)]
+    if all(negated):
+        return negative(build, plus(build, build.nodes[a].args[0], build.nodes[b].args[0]))
+    for (x, y), minus_y in zip(((b, a), (a, b)), negated, strict=True):
+        if minus_y:
+            return build.apply("sub", x, build.nodes[y].args[0])
     return build.apply("add", a, b)
+
+
+_UNBOUNDED = frozenset({"div", "log", "log1p", "pow", "sqrt", "exp", "expm1"})
+"""Operations that can give infinity or NaN for ordinary arguments."""
+
+
+def _may_be_infinite(build: TapeBuilder, index: int) -> bool:
+    stack, seen = [index], set()
+    while stack:
+        node = build.nodes[stack.pop()]
+        if node.op in _UNBOUNDED:
+            return True
+        stack.extend(a for a in node.args if a not in seen)
+        seen.update(node.args)
+    return False
 
 
 def times(build: TapeBuilder, a: int, b: int) -> int:
     """The product a * b; a factor that a condition sets to 0 stays 0 whatever the other is, infinity included."""
     for x, y in ((a, b), (b, a)):
         node = build.nodes[x]
-        if node.op == "select" and 0.0 in (build.value(node.args[1]), build.value(node.args[2])):
-            branches = (v if build.value(v) == 0.0 else times(build, v, y) for v in node.args[1:])
-            return build.apply("select", node.args[0], *branches)
         if node.op == "neg":
             return negative(build, times(build, node.args[0], y))
+        if node.op == "select":
+            values = [build.value(v) for v in node.args[1:]]
+            if 0.0 in values and (1.0 in values or _may_be_infinite(build, y)):
+                branches = (v if build.value(v) == 0.0 else times(build, v, y) for v in node.args[1:])
+                return build.apply("select", node.args[0], *branches)
     return build.apply("mul", a, b)
+
+
+def minus(build: TapeBuilder, a: int, b: int) -> int:
+    """The difference a - b, written as a sum where b is a negation."""
+    return plus(build, a, negative(build, b))
 
 
 def negative(build: TapeBuilder, a: int) -> int:
     """-a."""
     node = build.nodes[a]
     return build.apply("sub", node.args[1], node.args[0]) if node.op == "sub" else build.apply("neg", a)
+
+
+def unsigned(build: TapeBuilder, a: int) -> int:
+    """A node without its leading negation, if it has one."""
+    node = build.nodes[a]
+    return node.args[0] if node.op == "neg" else a
 
 
 def _mask(build: TapeBuilder, condition: int, yes: bool) -> int:

@@ -13,7 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from her2pkpd.engine.program.calculus import directional, jacobian, negative, plus, transplant
+from her2pkpd.engine.program.calculus import (
+    directional,
+    jacobian,
+    minus,
+    negative,
+    plus,
+    times,
+    transplant,
+    unsigned,
+)
 from her2pkpd.engine.program.order import elimination_order, filled
 from her2pkpd.engine.program.routine import Routine, Slot, Workshop
 from her2pkpd.model.tape import CONST, INPUT, Tape, TapeBuilder
@@ -114,12 +123,13 @@ class StepProgram:
             inverse[k] = build.apply("div", one, w[k, k])
             right = [j for j in order[place[k] + 1 :] if (k, j) in pattern]
             for i in (i for i in order[place[k] + 1 :] if (i, k) in pattern):
-                lower[i, k] = build.apply("mul", w.pop((i, k)), inverse[k])
+                lower[i, k] = times(build, w.pop((i, k)), inverse[k])
                 for j in right:
-                    product = build.apply("mul", lower[i, k], w[k, j])
-                    w[i, j] = build.apply("sub", w.get((i, j), zero), product)
-        upper = {(i, j): build.apply("mul", inverse[i], node) for (i, j), node in w.items() if i != j}
-        kept = sorted({v for v in (*lower.values(), *upper.values(), *inverse.values()) if shop.varying(v)})
+                    w[i, j] = minus(build, w.get((i, j), zero), times(build, lower[i, k], w[k, j]))
+        upper = {(i, j): times(build, inverse[i], node) for (i, j), node in w.items() if i != j}
+        # Signs are left to the solves, which add or subtract at no cost.
+        entries = (unsigned(build, v) for v in (*lower.values(), *upper.values(), *inverse.values()))
+        kept = sorted({v for v in entries if shop.varying(v)})
         slots = {node: Slot("lu", k) for k, node in enumerate(kept)}
         return Factors(tuple(order), lower, upper, inverse, slots)
 
@@ -135,11 +145,11 @@ class StepProgram:
             by_row.setdefault(i, []).append(j)
         for k in f.order:
             for i in by_column.get(k, ()):
-                x[i] = build.apply("sub", x[i], build.apply("mul", f.lower[i, k], x[k]))
+                x[i] = minus(build, x[i], times(build, f.lower[i, k], x[k]))
         for k in reversed(f.order):
             x[k] = build.apply("mul", x[k], f.inverse[k])
             for j in by_row.get(k, ()):
-                x[k] = build.apply("sub", x[k], build.apply("mul", f.upper[k, j], x[j]))
+                x[k] = minus(build, x[k], times(build, f.upper[k, j], x[j]))
         return x
 
     def _first(self, flux: Tape) -> None:
@@ -162,7 +172,7 @@ class StepProgram:
         u = shop.add_array("u", self.n)
         lacking = [negative(build, r) for r in rhs]
         for (i, j), entry in self.matrix.items():
-            lacking[i] = plus(build, lacking[i], build.apply("mul", entry, u[j]))
+            lacking[i] = plus(build, lacking[i], times(build, entry, u[j]))
         size = [
             build.apply("add", *(build.apply("abs", x) for x in (build.apply("mul", self.matrix[i, i], u[i]), rhs[i])))
             for i in range(self.n)

@@ -74,7 +74,7 @@ class TangentProgram:
 
     Attributes:
         routines: base, edges, push.
-        columns: species whose dY the nonlinear part needs, in the order of array ``dcol``.
+        columns: species whose dY the nonlinear part needs; the other elements of ``dcol`` are never read.
         seeds: (direction, row) of each entry of array ``seed``, sorted.
     """
 
@@ -109,7 +109,7 @@ def tangent_program(step: StepProgram, parameters: Sequence[int]) -> TangentProg
     outputs = [(node, Slot("edge", k)) for k, node in enumerate(weights)]
     outputs += [(entries[key], Slot("seed", k)) for k, key in enumerate(seeds)]
     base = _step_constants(step, [node for node, _ in outputs])
-    push = _push(step, graph, change, bend, columns)
+    push = _push(step, graph, change, bend)
     routines = {
         "base": shop.routine("base", [(node, slot) for node, slot in base.items()]),
         "edges": shop.routine("edges", outputs, base),
@@ -203,11 +203,10 @@ def _push(
     graph: LinearGraph,
     change: Mapping[tuple[int, int], int],
     bend: Mapping[tuple[int, int], int],
-    columns: tuple[int, ...],
 ) -> list[tuple[int, Slot]]:
     """Outputs of the routine `push`."""
     build, arrays = step.shop.build, step.shop.arrays
-    dcol = {arrays["y"][k]: arrays["dcol"][i] for i, k in enumerate(columns)}
+    dcol = dict(zip(arrays["y"], arrays["dcol"], strict=True))
     s = dict(zip(arrays["y"], arrays["s"], strict=True))
     zero = build.const(0.0)
     value: dict[int, int] = {}
