@@ -52,8 +52,8 @@ class Optimum:
 
     @property
     def agreeing(self) -> int:
-        """Starts that end within 0.1 of the best -2 log posterior: the same optimum for any practical purpose."""
-        return sum(s.cost <= self.best.cost + 0.1 for s in self.starts)
+        """Starts that end within 0.5 of the best -2 log posterior: the same optimum for any practical purpose."""
+        return sum(s.cost <= self.best.cost + 0.5 for s in self.starts)
 
 
 def multi_start(
