@@ -20,6 +20,11 @@ LENIENCE = 10.0
 """How much larger the relative error of a derivative may be than that of the state; it keeps the steps those of
 the plain solve in most models."""
 
+LEAST_FLOOR = 1e-5
+"""Floor of a direction without a size of its own, a parameter at zero for instance: as if it were of size 1e5.
+Without one, a direction that moves nothing but by rounding error would be followed to the relative accuracy of that
+error, in steps without end."""
+
 FORGET = 1e-3
 """Fraction of a direction's largest size below which its relative accuracy no longer counts."""
 
@@ -278,18 +283,18 @@ class TangentLanes:
 
     def clear(self) -> None:
         """No infusion is running when a lane starts, and no direction has had any size yet."""
-        a, zero = self.a, hex_double(0.0)
+        a, zero, least = self.a, hex_double(0.0), hex_double(LEAST_FLOOR)
         if self.plan.infusions:
             with a.unrolled(self.n * self.plan.count) as k:
                 a.lane_set(zero, "dinf", "%w", k)
         with a.unrolled(self.plan.count) as k:
-            a.lane_set(zero, "floor", "%w", k)
+            a.lane_set(least, "floor", "%w", k)
             a.lane_set(zero, "largest", "%w", k)
         for direction, parameter in enumerate(self.plan.parameters):
             value = a.op(f"call double @llvm.fabs.f64(double {a.lane_get('par', '%w', parameter)})")
             inverse = a.op(f"fdiv double {hex_double(1.0)}, {value}")
             usable = a.op(f"fcmp ogt double {value}, {hex_double(1e-200)}")
-            a.lane_set(a.op(f"select i1 {usable}, double {inverse}, double {zero}"), "floor", "%w", direction)
+            a.lane_set(a.op(f"select i1 {usable}, double {inverse}, double {least}"), "floor", "%w", direction)
 
     def act(self, lane: str, segment: str, inputs: str) -> None:
         """Keep, jump and infusion of a segment."""
