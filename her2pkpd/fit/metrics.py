@@ -6,7 +6,7 @@ the metric is read off it the way the publication defines it. Concentrations are
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from scipy.optimize import brentq
@@ -143,7 +143,7 @@ def _root(values: np.ndarray) -> float:
     """Where the cubic through four values passes zero between the second (positive) and the third (negative)."""
     if values[1] <= 0:
         return 0.0
-    return float(brentq(lambda part: float(_cubic(part) @ values), 0.0, 1.0, xtol=1e-14))
+    return cast(float, brentq(lambda part: float(_cubic(part) @ values), 0.0, 1.0, xtol=1e-14))
 
 
 def unique_curves(metrics: Sequence[Metric]) -> list[Metric]:
