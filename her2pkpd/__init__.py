@@ -50,12 +50,14 @@ _HOME = {
     "Model": "her2pkpd.model",
     "cell_line_names": "her2pkpd.library",
     "drug_names": "her2pkpd.library",
+    "fit": "her2pkpd.fit.run",
     "fit_file": "her2pkpd.report.fit",
     "gr": "her2pkpd.data.gr",
     "gr_file": "her2pkpd.data.gr",
     "load_cell_line": "her2pkpd.library",
     "load_drug": "her2pkpd.library",
-    "simulate_file": "her2pkpd.simulate",
+    "simulate": "her2pkpd.simulate.run",
+    "simulate_file": "her2pkpd.simulate.run",
 }
 """Where each public name lives."""
 
