@@ -6,12 +6,14 @@ cascade with feedback, and transit-compartment tumour growth. Its numbers are pl
 `well` is the package's own well with two antibodies and a kinase inhibitor.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
 from her2pkpd.engine import Batch, Segments
 from her2pkpd.library import load_cell_line, load_drug
-from her2pkpd.model import Builder, Model
+from her2pkpd.model import Builder, Model, Scope
 from her2pkpd.systems.well import cell_parameters, well_model
 
 PARAMETERS = {
@@ -65,7 +67,7 @@ def patient() -> Model:
 
 
 def _first_order(build: Builder, source: str, target: dict, *constants: str, at: str | None = None) -> None:
-    def rate(s, p):
+    def rate(s: Scope, p: Scope) -> Any:
         value = s[source]
         for c in constants:
             value = value / p[c[1:]] if c.startswith("/") else value * p[c]
@@ -152,7 +154,7 @@ def _tumour(build: Builder) -> None:
     for k in range(1, 5):
         build.species(f"N{k}", None, "cells", initial=1e8 if k == 1 else 0.0, scale=1e6)
 
-    def drive(s, p):
+    def drive(s: Scope, p: Scope) -> Any:
         active = jnp.power(s["ErkA"] + s["AktA"], p["hill"])
         return active / (jnp.power(p["IC50"], p["hill"]) + active)
 

@@ -357,7 +357,8 @@ def default_method(rtol: float) -> str:
     """The method used when none is asked for.
 
     Rodas5 needs a fifth to a third fewer steps at ordinary tolerances; at tight ones the two draw level, and
-    Rodas5P keeps its order on very stiff problems, where Rodas5 loses accuracy (benchmarks/results/engine_methods.json).
+    Rodas5P keeps its order on very stiff problems, where Rodas5 loses accuracy: see
+    benchmarks/results/engine_methods.json.
     """
     return "rodas5" if rtol >= 1e-7 else "rodas5p"
 

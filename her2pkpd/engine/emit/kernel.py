@@ -249,8 +249,7 @@ class KernelWriter:
 
     def _count(self, name: str, mask: str) -> None:
         a = self.a
-        one = mask if self.width == 1 else mask
-        grown = a.op(f"zext {a.B} {one} to {a.I}")
+        grown = a.op(f"zext {a.B} {mask} to {a.I}")
         address = a.int_at(name)
         a.store_int_vector(a.int("add", a.load_int_vector(address), grown), address)
 

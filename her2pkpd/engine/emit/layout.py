@@ -68,7 +68,7 @@ class Layout:
 
     def __init__(self, lengths: Mapping[str, int]) -> None:
         self.offset: dict[str, int] = {}
-        self.length = dict(lengths) | {name: 1 for name in LANE_SCALARS}
+        self.length = dict(lengths) | dict.fromkeys(LANE_SCALARS, 1)
         total = 0
         for name, length in self.length.items():
             self.offset[name] = total

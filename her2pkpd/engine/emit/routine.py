@@ -109,12 +109,12 @@ class RoutineWriter:
         for minus, factors in terms:
             values = [self.names[f] for f in factors]
             if total is None:
-                total = values[0] if len(values) == 1 else asm.mul(*values)
+                total = values[0] if len(values) == 1 else asm.mul(values[0], values[1])
                 total = asm.neg(total) if minus else total
             elif len(values) == 1:
                 total = (asm.sub if minus else asm.add)(total, values[0])
             else:
-                total = (asm.fnma if minus else asm.fma)(*values, total)
+                total = (asm.fnma if minus else asm.fma)(values[0], values[1], total)
         assert total is not None
         return total
 

@@ -100,7 +100,7 @@ def _power_partials(build: TapeBuilder, node: int, base: int, exponent: int) -> 
     return [by_base, by_exponent]
 
 
-def partials(build: TapeBuilder, index: int) -> list[int]:
+def partials(build: TapeBuilder, index: int) -> list[int]:  # noqa: PLR0911, PLR0912 - one case per operation
     """Derivative of a node with respect to each of its arguments, as nodes.
 
     At a kink (max, min, abs) the derivative is that of one side.
@@ -210,7 +210,7 @@ class LinearGraph:
                     stack.append(source)
 
     def remove_edges(self, unwanted: Callable[[int, int], bool]) -> None:
-        """Remove edges for which ``unwanted(source, weight)`` holds, and vertices this leaves without edges in or out."""
+        """Remove edges for which ``unwanted(source, weight)`` holds, and vertices left without edges in or out."""
         for target, edges in self.into.items():
             for source in [x for x, weight in edges.items() if unwanted(x, weight)]:
                 del edges[source]

@@ -1,6 +1,6 @@
 """Routines: tapes whose inputs and outputs live in named arrays, and the hoisting of what stays constant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from her2pkpd.model.tape import BOOLEAN, CONST, INPUT, Node, Tape, TapeBuilder
@@ -118,7 +118,7 @@ class Workshop:
         """Length of ``cst`` so far."""
         return len(self._hoisted)
 
-    def _assemble(self, name: str, outputs: Sequence[tuple[int, Slot]], place) -> Routine:  # noqa: ANN001
+    def _assemble(self, name: str, outputs: Sequence[tuple[int, Slot]], place: Callable[[int], Slot | None]) -> Routine:
         nodes = self.build.nodes
         needed: set[int] = set()
         leaves: dict[int, Slot] = {}
