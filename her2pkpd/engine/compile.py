@@ -1,6 +1,8 @@
 """From LLVM IR to a callable function."""
 
 import ctypes
+import itertools
+import sys
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +11,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 _LOCK = threading.Lock()
+_NUMBER = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,19 @@ def versions() -> dict[str, str]:
     return {"llvmlite": llvmlite.__version__, "llvm": ".".join(str(v) for v in llvm.llvm_version_info)}
 
 
+def _near() -> bool:
+    """Whether code and constants can be placed next to each other, so that short addresses reach.
+
+    JITLink takes one stretch of memory per module on Linux and macOS; elsewhere full addresses are used, which
+    costs an instruction for every constant.
+    """
+    return sys.platform in ("linux", "darwin")
+
+
 def _machine(target: Target) -> llvm.TargetMachine:
     triple = llvm.Target.from_triple(llvm.get_process_triple())
-    return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=2, jit=True)
+    model = {"reloc": "pic", "codemodel": "small"} if _near() else {"reloc": "default", "codemodel": "jitdefault"}
+    return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=2, jit=True, **model)
 
 
 def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
@@ -70,6 +83,11 @@ def object_code(text: str, target: Target) -> bytes:
         return machine.emit_object(module)
 
 
+@cache
+def _linker(target: Target) -> llvm.LLJIT:
+    return llvm.create_lljit_compiler(_machine(target), use_jit_link=_near())
+
+
 class Loaded:
     """Object code in memory, ready to be called.
 
@@ -80,9 +98,8 @@ class Loaded:
 
     def __init__(self, code: bytes, target: Target) -> None:
         with _LOCK:
-            self._machine = _machine(target)
-            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self._machine)
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-            self._engine.finalize_object()
-            address = self._engine.get_function_address("kernel")
+            builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol("kernel")
+            # The tracker owns the memory the code lies in.
+            self._tracker = builder.link(_linker(target), f"kernel{next(_NUMBER)}")
+            address = self._tracker["kernel"]
         self.kernel = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(address)

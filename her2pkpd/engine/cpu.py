@@ -2,8 +2,9 @@
 
 The Rosenbrock step of the model is compiled once (`program`, `emit`) and holds the adaptive loop, the dosing
 segments and the dense output, so nothing returns to Python between the first step and the last. States are
-never clipped: a species may undershoot zero by about its tolerance, and is left there, because clipping would
-add mass and bias the solution.
+never clipped, which would add mass and bias the solution: a species may undershoot zero by some tolerances. A
+step that takes one further below, although at zero its rate would not let it, is refused like an inaccurate one;
+a species whose rate does lead below zero may go there.
 """
 
 import contextlib
@@ -29,6 +30,9 @@ from her2pkpd.model.model import Model
 from her2pkpd.model.tape import Tape
 
 ENGINE = "kernel"
+
+BELOW_ZERO = 10.0
+"""Absolute tolerances by which a species may undershoot zero."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,7 @@ class _Call:
         self._point("queue", np.arange(self.lanes, dtype=np.int64))
         self._point("inputs", np.array(segments.inputs, dtype=np.int64))
         self._point("tolerance", options.atol * scale)
+        self._point("depth", 1.0 / (BELOW_ZERO * options.atol * scale) if options.atol > 0 else 0.0 * scale)
         for name in ("y", "status", "steps", "rejected"):
             self._point(name, getattr(self, name))
         for name in ("parameters", "initial", "times"):

@@ -196,3 +196,45 @@ def test_factors_without_pivoting_are_safe_on_awkward_matrices(name):
     exact = expm(a * end) @ np.ones(len(a))
     assert found.ok.all()
     assert np.max(np.abs(found.y[0, 0] - exact)) < 1e-4 * np.max(np.abs(exact))
+
+
+def saturable_loss(half):
+    """A species eaten by a saturable enzyme that is far below its supply's memory: V y / (K + y)."""
+    build = Builder("eaten")
+    for name, value in (("V", 50.0), ("K", half)):
+        build.parameter(name, value, "nM")
+    build.species("y", None, initial=1e3, scale=10.0)
+    build.species("z", None, scale=10.0)
+    build.reaction("eaten", {"y": -1, "z": 1}, lambda s, p: p["V"] * s["y"] / (p["K"] + s["y"]))
+    return build.model()
+
+
+@pytest.mark.parametrize("half", [1e-1, 1e-2, 1e-3])
+def test_no_species_runs_away_below_zero_through_the_pole_of_a_saturable_rate(half):
+    """Without the guard a loose tolerance lets y fall past -K, where the rate changes sign."""
+    model = saturable_loss(half)
+    times = np.array([[10.0, 30.0, 100.0]])
+    batch = Batch(model, model.default_parameters(), Segments(np.array([[0.0, 100.0]])), times)
+    for rtol in (1e-2, 1e-3, 1e-4, 1e-6):
+        options = Options(rtol, min(rtol, half) * 1e-3)
+        found = solve(batch, options)
+        assert found.ok.all()
+        # Zero order as long as y is far above K.
+        assert found.y[0, 0, 0] == pytest.approx(500.0 + half * np.log(2), rel=2 * rtol)
+        assert np.abs(found.y[0, 1:, 0]).max() < 100 * options.atol
+        assert found.y[0, -1].sum() == pytest.approx(1e3, rel=1e-9)
+
+
+def test_a_state_that_may_be_negative_is_not_held_back():
+    build = Builder("oscillator")
+    build.parameter("w", 3.0, "1/h")
+    build.species("x", None, initial=1.0)
+    build.species("v", None)
+    build.reaction("position", {"x": 1}, lambda s, p: s["v"])
+    build.reaction("force", {"v": -1}, lambda s, p: p["w"] ** 2 * s["x"])
+    model = build.model()
+    times = np.linspace(0, 10, 21)
+    batch = Batch(model, model.default_parameters(), Segments(np.array([[0.0, 10.0]])), times[None])
+    found = solve(batch, Options(1e-6, 1e-9))
+    assert found.y[0, :, 0] == pytest.approx(np.cos(3 * times), abs=1e-4)
+    assert found.steps[0] < 300

@@ -23,6 +23,9 @@ from her2pkpd.engine.program.routine import Routine
 SAFETY, GROW, SHRINK = 0.75, 8.0, 0.15
 """Step size factors: safety, largest growth, largest shrinkage."""
 
+EXPLAINS = 0.01
+"""Share of a fall below zero that the rate at zero must account for, times the step, to make it a real one."""
+
 CHECK, CHECK_TOLERANCE, CHECK_ROUNDING = 16, 0.05, 1e-10
 """The factors are checked every so many attempts; what residual matters, in tolerances; what is mere rounding."""
 
@@ -218,7 +221,7 @@ class KernelWriter:
         dg = a.mul(inverse, a.const(1.0 / self.method.gamma))
         self._set(dg, "dg")
         self._stages(inverse)
-        error = self._error()
+        error = self._error(step)
         active = self._active()
         tangents = TangentSteps(a, self.plan, self.method, self.n) if self.plan else None
         if tangents:
@@ -306,12 +309,15 @@ class KernelWriter:
                 extra = a.fma(u[j], weight, extra)
             a.store(extra, added, k)
 
-    def _error(self) -> str:
-        """New state into its array; returns the error of the step in units of the tolerance."""
+    def _error(self, step: str) -> str:
+        """New state into its array; returns the error of the step in units of the tolerance.
+
+        A fall below zero counts as an error too, see `_undershoot`.
+        """
         a, n, last = self.a, self.n, self.method.stages - 1
         y, arg, u = a.array("y"), a.array("arg", last * n if self.plan else 0), a.array("u", last * n)
-        target = a.array(self.new)
-        with a.reduction(n, [a.const(0.0)]) as (k, (total,), result):
+        target, zero = a.array(self.new), a.const(0.0)
+        with a.reduction(n, [zero, zero]) as (k, (total, deepest), result):
             e = a.load(u, k)
             old, new = a.load(y, k), a.add(a.load(arg, k), e)
             a.store(new, target, k)
@@ -320,9 +326,44 @@ class KernelWriter:
             if self.plan:
                 a.store(inverse, a.array("inverse_scale"), k)
             ratio = a.mul(e, inverse)
-            result.append(a.fma(ratio, ratio, total))
+            below = a.mul(a.neg(new), self._depth(k))
+            result += [a.fma(ratio, ratio, total), self._larger(below, deepest)]
         error = a.intrinsic("sqrt", a.mul(result[0], a.const(1.0 / n)))
-        return a.select(a.compare("ogt", self._get("suspect"), a.const(0.0)), a.const(1e8), error)
+        error = a.select(a.compare("ogt", self._get("suspect"), zero), a.const(1e8), error)
+        return self._undershoot(error, result[1], step)
+
+    def _undershoot(self, error: str, deepest: str, step: str) -> str:
+        """The error, raised where a state fell further below zero than is allowed, against its own rate.
+
+        Nothing is clipped, so no mass appears; but a solution must not run away on the wrong side of zero, where a
+        saturable rate, say, has its pole. Whether a species may be negative is asked of the rates on the spot: if
+        its rate where it is zero, all else as it is now, leads down and explains the fall, the fall is real. A
+        species that is negative already, for good reason, is left alone.
+        """
+        a, n, zero, one = self.a, self.n, self.a.const(0.0), self.a.const(1.0)
+        self._set(error, "error")
+        doubtful = a.logic("and", a.compare("ole", error, one), a.compare("ogt", deepest, one))
+        with a.when(a.any(a.logic("and", doubtful, self._active())), unlikely=True):
+            with a.unrolled(n) as k:
+                a.store(a.load(a.array(self.new), k), a.array("out"), k)
+            with a.unrolled(n) as k:
+                old, new, depth = a.load(a.array("y"), k), a.load(a.array(self.new), k), self._depth(k)
+                below = a.mul(a.neg(new), depth)
+                entering = a.logic("and", a.compare("ogt", below, one), a.compare("oge", a.mul(old, depth), a.neg(one)))
+                entering = a.logic("and", entering, doubtful)
+                with a.when(a.any(entering)):
+                    a.store(zero, a.array("out"), k)
+                    self._call("start", y=a.array("out"), add=a.array("infusion"))
+                    a.store(new, a.array("out"), k)
+                    explained = a.mul(a.load(a.array("f"), k), step)
+                    against = a.compare("ogt", explained, a.mul(new, a.const(EXPLAINS)))
+                    raised = a.select(a.logic("and", entering, against), below, zero)
+                    self._set(self._larger(raised, self._get("error")), "error")
+        return self._get("error")
+
+    def _depth(self, k: str) -> str:
+        """One over how far below zero state k may fall."""
+        return self.a.splat(self.a.load_as("double", self.a.field("depth", "ptr"), k))
 
     def _control(self, error: str, good: str, shortened: str, h: str, step: str) -> str:
         """Proposed step for the next attempt, stored; also returned."""

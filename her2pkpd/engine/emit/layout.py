@@ -13,6 +13,7 @@ FIELDS = (
     "queue",
     "inputs",
     "tolerance",
+    "depth",
     "parameters",
     "parameters_stride",
     "initial",
@@ -47,7 +48,8 @@ FIELDS = (
 """Fields of the argument table, eight bytes each: integers, addresses, and one double (rtol).
 
 Addresses point at C-contiguous arrays; a stride is the number of elements from one lane to the next (0 where
-all lanes share a row). ``counter`` is a shared integer from which lanes are taken; ``queue`` is their order.
+all lanes share a row). ``counter`` is a shared integer from which lanes are taken; ``queue`` is their order. ``tolerance`` has one element per species, and
+``depth`` one over how far below zero it may fall.
 """
 
 FIELD = {name: k for k, name in enumerate(FIELDS)}
@@ -55,8 +57,8 @@ FIELD = {name: k for k, name in enumerate(FIELDS)}
 LANE_INTEGERS = ("lane", "segment", "save", "steps", "rejected", "fresh", "event")
 """Per-lane integers: lane number (-1 idle), segment, next save, counts, first step of a segment, pending event."""
 
-LANE_SCALARS = ("t", "h", "end", "save_at", "dg", "suspect")
-"""Per-lane doubles: time, proposed step, end of the segment, next save time, 1/(gamma h), failed check."""
+LANE_SCALARS = ("t", "h", "end", "save_at", "dg", "suspect", "error")
+"""Per-lane doubles: time, proposed step, end of the segment, next save time, 1/(gamma h), failed check, error."""
 
 
 class Layout:

@@ -34,9 +34,9 @@ class RoutineWriter:
     def text(self, attributes: str = "internal") -> str:
         """The function definition."""
         # Calls first: their long chains then run beside the rest, and nothing has to be saved around them.
-        for index, node in enumerate(self.tape.nodes):
-            if node.op in CALLED:
-                self._evaluate(index)
+        calls = [index for index, node in enumerate(self.tape.nodes) if node.op in CALLED]
+        for index in sorted(calls, key=lambda k: (self.depth[k], k)):
+            self._evaluate(index)
         for output, slot in zip(self.tape.outputs, self.routine.outputs, strict=True):
             self._evaluate(output)
             self.asm.store(self.names[output], f"%{slot.array}", slot.index)
