@@ -60,8 +60,10 @@ def _near() -> bool:
 
 def _machine(target: Target) -> llvm.TargetMachine:
     triple = llvm.Target.from_triple(llvm.get_process_triple())
-    model = {"reloc": "pic", "codemodel": "small"} if _near() else {"reloc": "default", "codemodel": "jitdefault"}
-    return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=2, jit=True, **model)
+    reloc, model = ("pic", "small") if _near() else ("default", "jitdefault")
+    return triple.create_target_machine(
+        cpu=target.cpu, features=target.features, opt=2, reloc=reloc, codemodel=model, jit=True
+    )
 
 
 def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:

@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from her2pkpd.engine.compile import Loaded, host, object_code
 from her2pkpd.engine.emit.asm import Asm, function
-from her2pkpd.engine.emit.kernel import declarations
+from her2pkpd.engine.emit.declarations import declarations
 from her2pkpd.engine.emit.vector_math import FUNCTIONS, vector_function
 
 extended = pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="this platform has no extended precision")

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from her2pkpd.engine.emit import lanes
-from her2pkpd.engine.emit.asm import function, hex_double
+from her2pkpd.engine.emit.asm import function
+from her2pkpd.engine.emit.declarations import declarations
 from her2pkpd.engine.emit.lanes import MAX_STEPS, NOT_FINITE, STEP_TOO_SMALL, LaneAsm
 from her2pkpd.engine.emit.layout import Layout
 from her2pkpd.engine.emit.routine import RoutineWriter
@@ -92,7 +93,7 @@ class KernelWriter:
         parts += [vector_function(name, self.width, self.fma) for name in sorted(called)]
         parts += self._lane_functions()
         parts.append(self._main())
-        return _PREAMBLE + "\n".join(parts) + declarations("\n".join(parts))
+        return "\n".join(parts) + declarations("\n".join(parts))
 
     def _lane_functions(self) -> list[str]:
         layout, n, width = self.layout, self.n, self.width
@@ -487,46 +488,3 @@ def _limit(a: LaneAsm, x: str, low: str, high: str) -> str:
 
 def _choose(a: LaneAsm, mask: str, yes: str, no: str) -> str:
     return a.op(f"select {a.B} {mask}, {a.I} {yes}, {a.I} {no}")
-
-
-_PREAMBLE = ""
-
-
-def declarations(text: str) -> str:
-    """Declarations of the intrinsics used in a text."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        if "@llvm." not in line:
-            continue
-        call = line.split("call ", 1)[1]
-        result, rest = call.split(" @", 1)
-        name, arguments = rest.split("(", 1)
-        depth, types, current = 0, [], ""
-        for c in arguments:
-            if c in "<[({":
-                depth += 1
-            if c in ">])}":
-                if depth == 0:
-                    break
-                depth -= 1
-            if c == "," and depth == 0:
-                types.append(current)
-                current = ""
-            else:
-                current += c
-        types.append(current)
-        kinds = [_type_of(x) for x in types]
-        found[name] = f"declare {result} @{name}({', '.join(kinds)})"
-    return "\n" + "\n".join(found.values()) + "\n" + _ATTRIBUTES
-
-
-def _type_of(argument: str) -> str:
-    argument = argument.strip()
-    return argument[: argument.index(">") + 1] if argument.startswith("<") else argument.split(" ")[0]
-
-
-_ATTRIBUTES = """
-attributes #0 = { nounwind "no-trapping-math"="true" }
-!0 = !{!"branch_weights", i32 1, i32 1000}
-"""
-_ = hex_double

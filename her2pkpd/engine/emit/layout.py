@@ -48,8 +48,8 @@ FIELDS = (
 """Fields of the argument table, eight bytes each: integers, addresses, and one double (rtol).
 
 Addresses point at C-contiguous arrays; a stride is the number of elements from one lane to the next (0 where
-all lanes share a row). ``counter`` is a shared integer from which lanes are taken; ``queue`` is their order. ``tolerance`` has one element per species, and
-``depth`` one over how far below zero it may fall.
+all lanes share a row). ``counter`` is a shared integer from which lanes are taken; ``queue`` is their order.
+``tolerance`` has one element per species, and ``depth`` one over how far below zero it may fall.
 """
 
 FIELD = {name: k for k, name in enumerate(FIELDS)}
