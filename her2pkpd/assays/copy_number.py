@@ -41,7 +41,7 @@ class Bulk:
     cn_observed: Fraction | None = None
 
 
-class Undetermined(ValueError):
+class UndeterminedError(ValueError):
     """The known quantities do not determine the missing one, or contradict each other."""
 
 
@@ -70,17 +70,17 @@ def solve(bulk: Bulk) -> tuple[str, Bulk]:
         The name of the missing quantity, and all five.
 
     Raises:
-        Undetermined: if not exactly one is missing, nothing determines it, or no value in its range fits.
+        UndeterminedError: if not exactly one is missing, nothing determines it, or no value in its range fits.
     """
     missing = [name for name in QUANTITIES if getattr(bulk, name) is None]
     if len(missing) != 1:
-        raise Undetermined(f"exactly one quantity must be missing; missing here: {', '.join(missing) or 'none'}")
+        raise UndeterminedError(f"exactly one quantity must be missing; missing here: {', '.join(missing) or 'none'}")
     name = missing[0]
     value = _SOLVERS[name](bulk)
     top = 1 if name in ("purity", "fraction_amplified") else None
     if value < 0 or (top is not None and value > top):
         lies = "between 0 and 1" if top else "at or above 0"
-        raise Undetermined(f"no {name} {lies} fits the other quantities (it would be {float(value):.4g})")
+        raise UndeterminedError(f"no {name} {lies} fits the other quantities (it would be {float(value):.4g})")
     return name, replace(bulk, **{name: value})
 
 
@@ -119,7 +119,7 @@ def _tumour(cn: Fraction, p: Fraction) -> Fraction:
 
 def _ratio(above: Fraction, below: Fraction, because: str) -> Fraction:
     if below == 0:
-        raise Undetermined(f"the missing quantity is not determined: {because}")
+        raise UndeterminedError(f"the missing quantity is not determined: {because}")
     return above / below
 
 
@@ -171,7 +171,7 @@ def solve_interval(
         are quantiles of those.
 
     Raises:
-        Undetermined: as `solve`, or if hardly any draw has a possible value.
+        UndeterminedError: as `solve`, or if hardly any draw has a possible value.
     """
     name, _ = solve(bulk)
     rng = np.random.default_rng(seed)
@@ -189,7 +189,7 @@ def solve_interval(
     if name in ("purity", "fraction_amplified"):
         fits &= solved <= 1
     if fits.sum() < draws / 100:
-        raise Undetermined(f"with these errors hardly any {name} is possible")
+        raise UndeterminedError(f"with these errors hardly any {name} is possible")
     low, high = np.quantile(solved[fits], [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high), float(fits.sum() / draws)
 
@@ -210,5 +210,5 @@ def _solve_floats(name: str, k: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def call_bulk(cn: Fraction) -> str:
-    """ "positive" from 6 copies, "equivocal" from 4, else "negative"."""
+    """The call of bulk copies: positive from 6, equivocal from 4, else negative."""
     return "positive" if cn >= POSITIVE else "equivocal" if cn >= EQUIVOCAL else "negative"

@@ -9,7 +9,7 @@ so 2.2 means 2.2 and not the binary number next to it.
 import math
 from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 from fractions import Fraction
-from numbers import Integral, Rational, Real
+from numbers import Integral, Real
 
 Number = int | float | str | Decimal | Fraction
 """What `exact` reads; NumPy scalars are taken as well."""
@@ -37,13 +37,11 @@ def exact(value: object) -> Fraction:
         >>> exact(4.2) / exact(2.1) == 2
         True
     """
-    if isinstance(value, bool):
-        raise ValueError(f"{value!r} is no number")
-    if isinstance(value, Integral):
+    if isinstance(value, Fraction):
+        return value
+    if isinstance(value, Integral) and not isinstance(value, bool):
         return Fraction(int(value))
-    if isinstance(value, Rational):
-        return Fraction(value.numerator, value.denominator)
-    text = repr(float(value)) if isinstance(value, Real) else str(value).strip()
+    text = repr(float(value)) if isinstance(value, Real) and not isinstance(value, bool) else str(value).strip()
     try:
         decimal = Decimal(text) if len(text) <= _LONGEST else Decimal("NaN")
     except InvalidOperation:
