@@ -159,7 +159,7 @@ def _below(mean: np.ndarray, cov: np.ndarray, at: tuple[float, float]) -> float:
     if not kept.all():
         k = int(np.flatnonzero(kept)[0]) if kept.any() else -1
         return 1.0 if k < 0 else float(stats.norm.cdf(limit[k], mean[k], np.sqrt(spread[k, k])))
-    return float(stats.multivariate_normal.cdf(limit, mean, spread))
+    return float(stats.multivariate_normal.cdf(limit, mean, spread))  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)

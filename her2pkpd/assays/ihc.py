@@ -185,7 +185,7 @@ def _score(percent: dict[int, Fraction], rules: Edition) -> tuple[str, str]:
     """The score of cumulated percentages: the highest class in enough cells, or one step below a class in too few."""
     for k in (3, 2, 1):
         cells, needed = percent[k], rules.ihc.share[k]
-        seen = f"{_WORDS[k]}{' or stronger' if k < 3 else ''} in {shown(cells)} % of cells"
+        seen = f"{_WORDS[k]}{' or stronger' if k < 3 else ''} in {shown(cells).removesuffix('.0')} % of cells"
         if needed.met(cells):
             return f"{k}+", f"{seen}, {needed.text} %"
         if cells > 0:

@@ -89,8 +89,9 @@ def _row(
         return []
     values = [getattr(bulk, q) for q in QUANTITIES]
     p, f, a, u, cn = values
+    filled: dict[str, object] = {q: as_written(float(v)) for q, v in zip(QUANTITIES, values, strict=True)}
     return [
-        {q: as_written(float(v)) for q, v in zip(QUANTITIES, values, strict=True)}
+        filled
         | {
             "solved": name,
             "lower": "" if interval is None else as_written(interval[0]),

@@ -51,7 +51,7 @@ def read_ish(source: Source, edition: str | None = None) -> pd.DataFrame:
     rules = editions(table, edition)
     ihc = word_column(table, "ihc", IHC)
     groups = [int(g) if g else None for g in word_column(table, "dual_probe_group", _GROUPS)]
-    first, second = _signals(table), _recounts(table)
+    first, second = _signals(table, rules), _recounts(table)
     for i in range(len(table)):
         _refuse_contradictions(table, i, first[i], groups[i], rules[i])
     table.raise_any()
@@ -85,7 +85,7 @@ def _edges(table: Table, i: int, rules: Edition) -> list[str]:
     return found
 
 
-def _signals(table: Table) -> list[Signals]:
+def _signals(table: Table, rules: list[Edition]) -> list[Signals]:
     """Copies and ratio of the first count, from whichever columns hold them."""
     ratio = exact_column(table, "ratio")
     her2 = exact_column(table, "her2_copies")
@@ -102,7 +102,7 @@ def _signals(table: Table) -> list[Signals]:
             _compare(table, i, given, sums)
         found.append(sums or given)
         if not sums and given.copies is None and not table.text("her2_copies")[i] and h is None:
-            _refuse_without_copies(table, i, given)
+            _refuse_without_copies(table, i, given, rules[i])
     return found
 
 
@@ -156,9 +156,9 @@ def _compare(table: Table, i: int, given: Signals, sums: Signals) -> None:
             flag_one(table, i, column, rule, "Correct one of them, or leave one out.")
 
 
-def _refuse_without_copies(table: Table, i: int, given: Signals) -> None:
+def _refuse_without_copies(table: Table, i: int, given: Signals, rules: Edition) -> None:
     only_ratio = given.ratio is not None
-    if only_ratio and str(table.text("edition")[i]) == "2007":
+    if only_ratio and rules.ish.ratio_equivocal is not None:
         return
     rule = "the HER2 copies per cell are missing"
     remedy = "Give her2_copies, or nuclei and her2_signals" + (
