@@ -22,7 +22,7 @@ from her2pkpd.errors import ComputationError
 KINDS = ("amplified", "monosomic", "co-gained", "gained", "diploid")
 """Kinds of tumour, in the order of the ISH group each is made for."""
 
-SCREENED = {"amplified": 0.408, "monosomic": 0.009, "co-gained": 0.004, "gained": 0.050, "diploid": 0.529}
+SCREENED = {"amplified": 0.4107, "monosomic": 0.0084, "co-gained": 0.0029, "gained": 0.0415, "diploid": 0.5365}
 """Shares of kinds calibrated so that a screened series shows the groups of Press 2016 (BCIRG trials)."""
 
 
@@ -58,10 +58,10 @@ def _copies(kind: str, rng: np.random.Generator) -> tuple[float, float]:
     if kind == "monosomic":
         return float(rng.uniform(2.9, 3.8)), float(rng.uniform(1.05, 1.3))
     if kind == "co-gained":
-        her2 = float(7 + rng.exponential(2.0))
+        her2 = float(7.8 + rng.exponential(2.5))
         return her2, her2 / float(rng.uniform(1.2, 1.75))
     if kind == "gained":
-        her2 = float(rng.uniform(5.0, 6.3))
+        her2 = float(rng.uniform(5.0, 6.0))
         return her2, her2 / float(rng.uniform(1.2, 1.6))
     her2 = float(np.clip(rng.normal(2.2, 0.45), 1.4, 4.0))
     return her2, her2 / float(np.clip(rng.normal(1.05, 0.08), 0.8, 1.4))

@@ -129,7 +129,11 @@ def _cells(tumour: Tumour, clone: np.ndarray, rng: np.random.Generator) -> tuple
     mean_c = np.array([c.cep17_copies for c in tumour.clones])[clone]
     chance, n = reference("chromosome_gain"), len(clone)
     shift = rng.choice([-1, 0, 1, 2], size=n, p=[chance / 2, 1 - 1.5 * chance, chance / 2, chance / 2])
-    chromosomes = np.maximum(1, np.floor(mean_c + rng.random(n)).astype(np.int64) + shift * (shift < 2))
+    whole = np.floor(mean_c + rng.random(n)).astype(np.int64)
+    # Polysomy is unstable: what lies above two chromosomes varies between cells, with half of Poisson's variance.
+    trials = np.floor(2 * np.maximum(mean_c - 2, 0) + rng.random(n)).astype(np.int64)
+    gained = 2 + rng.binomial(trials, 0.5)
+    chromosomes = np.maximum(1, np.where(mean_c > 2, gained, whole) + shift * (shift < 2))
     chromosomes = np.where(shift == 2, 2 * chromosomes, chromosomes)  # G2: everything twice
     with_chromosome = chromosomes * mean_h / mean_c
     linked = np.floor(with_chromosome + rng.random(n)).astype(np.int64)
