@@ -2,13 +2,15 @@
 
     python benchmarks/assay_frequencies.py [--cases 3000]
 
-Shares of the five kinds of tumour are calibrated on the ISH groups of one series (Press 2016), the copies of gained
+Shares of the five kinds of tumour are calibrated on the ISH groups of one series (Press 2016). The copies of gained
 tumours and two constants of the section were set in five passes with the recount and heterogeneity lines in view;
-only lines marked "predicted" used nothing of what they are compared with. Writes benchmarks/results/assay_frequencies.json.
+only lines marked "predicted" used nothing of what they are compared with. Writes
+benchmarks/results/assay_frequencies.json.
 """
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from her2pkpd.assays.counts import heterogeneity
 from her2pkpd.assays.ish import ish_group
 from her2pkpd.assays.population import KINDS, draw_tumour
 from her2pkpd.assays.read_out import hybridise, ihc
+
+Test = Callable[[dict], bool]
 
 PRESS = {1: 40.8, 2: 0.7, 3: 0.5, 4: 4.1, 5: 53.9}
 """Percent of cases by group, Press 2016 JCO (PMC5074347), 10,468 cases screened."""
@@ -61,7 +65,7 @@ def shares_for(series: dict[str, list[dict]], target: np.ndarray) -> np.ndarray:
     return shares / shares.sum()
 
 
-def mean_of(series: dict[str, list[dict]], shares: np.ndarray, what, given=lambda r: True) -> float:
+def mean_of(series: dict[str, list[dict]], shares: np.ndarray, what: Test, given: Test = lambda r: True) -> float:
     """Frequency of `what` among cases `given`, in a series with these shares."""
     above = sum(s * np.mean([what(r) and given(r) for r in series[k]]) for s, k in zip(shares, KINDS, strict=True))
     below = sum(s * np.mean([given(r) for r in series[k]]) for s, k in zip(shares, KINDS, strict=True))

@@ -40,21 +40,13 @@ def group_by_hand(ratio, copies):
 
 def call_by_hand_2018(group, ihc, recounted):
     """The figures of the guideline, branch by branch."""
-    if group == 1:
-        return "positive"
-    if group == 5:
-        return "negative"
-    if ihc == "":
-        return "perform IHC"
-    if ihc == "3+":
-        return "positive"
-    if ihc != "2+":
-        return "negative with comment"
-    if recounted is None:
-        return "needs recount"
-    if recounted != group:
-        return "adjudicate"
-    return "positive" if group == 3 else "negative with comment"
+    if group in (1, 5):
+        return "positive" if group == 1 else "negative"
+    if ihc == "2+":
+        if recounted is None or recounted != group:
+            return "needs recount" if recounted is None else "adjudicate"
+        return "positive" if group == 3 else "negative with comment"
+    return {"": "perform IHC", "3+": "positive"}.get(ihc, "negative with comment")
 
 
 def test_the_whole_dual_probe_table_of_2018():

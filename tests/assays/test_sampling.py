@@ -34,8 +34,9 @@ def test_worked_values_of_a_mosaic(f, p, digits):
 
 
 @pytest.mark.parametrize(
-    ("icc", "positive", "none", "digits"), [(0.01, 0.74, 0.002, 3), (0.1, 0.62, 0.027, 3), (0.5, 0.44, 0.31, 2), (0.9, 0.33, 0.63, 2)]
-)  # fmt: skip
+    ("icc", "positive", "none", "digits"),
+    [(0.01, 0.74, 0.002, 3), (0.1, 0.62, 0.027, 3), (0.5, 0.44, 0.31, 2), (0.9, 0.33, 0.625, 3)],
+)
 def test_worked_values_of_a_focus(icc, positive, none, digits):
     biopsy = Biopsy(Fraction("0.3"), icc, amplified=TWENTY)
     assert round(positive_core(biopsy), 2) == positive
