@@ -4,10 +4,10 @@ The numbers are means over at least 20 invasive tumour cells, so tumour purity h
 of the 2018 edition; they name a place in the plane of ratio and copies and are given for every edition.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from her2pkpd.assays.editions import CURRENT, MINIMUM_NUCLEI, Edition, edition
+from her2pkpd.assays.editions import CURRENT, MINIMUM_NUCLEI, SECOND_POPULATION_PERCENT, Edition, edition
 from her2pkpd.assays.exact import shown
 
 PERFORM_IHC = "perform IHC"
@@ -165,6 +165,23 @@ def single_probe(
     if not limits.work_up:
         return IshCall(*_older_single(between, dual_group))
     return IshCall(*_between(between, ihc, dual_group, rules))
+
+
+def with_second_population(first: IshCall, second: IshCall, percent: Fraction) -> IshCall:
+    """The call of a tumour with two populations, each counted by itself.
+
+    Args:
+        first: call of the main population.
+        second: call of the other, from at least 20 of its own cells.
+        percent: of tumour cells in the other; above 10 % it is reported by itself, and if it is positive so is the
+            tumour.
+    """
+    share = f"second population of {shown(percent).removesuffix('.0')} % of cells"
+    if percent <= SECOND_POPULATION_PERCENT:
+        return replace(first, reason=f"{first.reason}; {share} is not above {SECOND_POPULATION_PERCENT} %")
+    own = f"{share}, counted by itself, is {second.call} ({second.reason})"
+    chosen = second if second.call == "positive" else first
+    return replace(chosen, reason=f"main population: {first.reason}; {own}", caution="heterogeneous; report both")
 
 
 def _between(between: str, ihc: str, dual_group: int | None, rules: Edition) -> tuple[str, str, None, str]:

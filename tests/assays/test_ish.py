@@ -18,7 +18,7 @@ from her2pkpd.assays.counts import (
     ratio_interval,
 )
 from her2pkpd.assays.exact import exact, shown
-from her2pkpd.assays.ish import Signals, dual_probe, ish_group, single_probe
+from her2pkpd.assays.ish import Signals, dual_probe, ish_group, single_probe, with_second_population
 from her2pkpd.errors import InputError
 
 JUST = Fraction(1, 10**15)
@@ -168,3 +168,11 @@ def test_heterogeneity_boundaries_are_exact():
     assert [of(k).copies_heterogeneous for k in (0, 1, 9, 10)] == [False, True, True, False]
     edge = heterogeneity(Nuclei(np.full(20, 11), np.full(20, 5)))  # 11/5 is not above 2.2
     assert edge.by_ratio == 0
+
+
+def test_a_second_population_counts_from_just_above_ten_percent():
+    main, focus = (dual_probe(Signals(Fraction(c), Fraction(r))) for c, r in ((2, 1), (20, 9)))
+    assert with_second_population(main, focus, Fraction(10)).call == "negative"
+    above = with_second_population(main, focus, 10 + JUST)
+    assert (above.call, above.group) == ("positive", 1)
+    assert with_second_population(focus, main, Fraction(40)).call == "positive"

@@ -59,7 +59,8 @@ def read_sampling(source: Source) -> pd.DataFrame:
     rows = []
     for i in range(len(table)):
         focal = pattern[i] == "focal"
-        clustering = float(icc[i]) if icc[i] is not None else float(focal)  # type: ignore[arg-type]
+given = icc[i]
+        clustering = float(focal) if given is None else float(given)
         u = unamplified[i]
         biopsy = Biopsy(
             fraction[i] or Fraction(0),
