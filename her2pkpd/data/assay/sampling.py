@@ -59,7 +59,7 @@ def read_sampling(source: Source) -> pd.DataFrame:
     rows = []
     for i in range(len(table)):
         focal = pattern[i] == "focal"
-given = icc[i]
+        given = icc[i]
         clustering = float(focal) if given is None else float(given)
         u = unamplified[i]
         biopsy = Biopsy(
