@@ -67,12 +67,12 @@ _HOME = {
 }
 """Where each public name lives."""
 
-_CALLABLE = ("fit", "simulate")
-"""Packages that are called by their own name."""
+_PACKAGES = ("assays", "fit", "simulate")
+"""Packages reached by their own name; those named after a verb can be called."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _CALLABLE:
+    if name in _PACKAGES:
         return importlib.import_module(f"her2pkpd.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'her2pkpd' has no attribute '{name}'")

@@ -57,6 +57,11 @@ def test_the_contract_of_the_columns(tmp_path, capsys):
     )
 
 
+def test_no_staining_needs_no_completeness(tmp_path):
+    found = assay("ihc", write(tmp_path, "case,intensity,completeness,percent_cells\n1,none,,\n2,none,none,100\n"))
+    assert list(found["category"]) == ["HER2-null", "HER2-null"]
+
+
 def test_editions_by_option_and_by_column(tmp_path):
     text = "case,intensity,completeness,percent_cells,edition\n1,intense,complete,20,\n2,intense,complete,20,2013\n"
     assert list(run(tmp_path, "ihc", text, "--edition", "2007")[1]["score"]) == ["2+", "3+"]

@@ -72,6 +72,8 @@ def _patterns(table: Table) -> list[list[Staining]]:
         completeness = word_column(table, f"completeness{n}", _COMPLETENESS)
         percent = exact_column(table, f"percent_cells{n}", high=100)
         for i in range(len(table)):
+            if intensity[i] == "none" and not table.text(f"completeness{n}")[i]:
+                completeness[i] = "none"  # no staining has no completeness to state
             given = [bool(intensity[i]), bool(completeness[i]), percent[i] is not None]
             if n and not any(given):
                 continue
@@ -89,7 +91,7 @@ def _pattern(
     table: Table, i: int, n: str, intensity: str, completeness: str, percent: Fraction | None
 ) -> Staining | None:
     for column, value in ((f"intensity{n}", intensity), (f"completeness{n}", completeness)):
-        if not value and not table.text(column)[i]:
+        if not value and not table.text(column)[i] and intensity != "none":
             flag_one(table, i, column, f"the {column.replace('_', ' ')} is missing", "Describe the staining.")
     if percent is None and intensity != "none":
         if not table.text(f"percent_cells{n}")[i]:
