@@ -8,6 +8,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from her2pkpd.data.assay.run import assay as assay
+    from her2pkpd.data.assay.run import assay_file as assay_file
     from her2pkpd.data.gr import gr as gr
     from her2pkpd.data.gr import gr_file as gr_file
     from her2pkpd.errors import ComputationError as ComputationError
@@ -31,6 +33,8 @@ __all__ = [
     "InputError",
     "Model",
     "__version__",
+    "assay",
+    "assay_file",
     "cell_line_names",
     "drug_names",
     "fit",
@@ -48,6 +52,8 @@ _HOME = {
     "ComputationError": "her2pkpd.errors",
     "InputError": "her2pkpd.errors",
     "Model": "her2pkpd.model",
+    "assay": "her2pkpd.data.assay.run",
+    "assay_file": "her2pkpd.data.assay.run",
     "cell_line_names": "her2pkpd.library",
     "drug_names": "her2pkpd.library",
     "fit": "her2pkpd.fit.run",
@@ -61,12 +67,12 @@ _HOME = {
 }
 """Where each public name lives."""
 
-_CALLABLE = ("fit", "simulate")
-"""Packages that are called by their own name."""
+_PACKAGES = ("assays", "fit", "simulate")
+"""Packages reached by their own name; those named after a verb can be called."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _CALLABLE:
+    if name in _PACKAGES:
         return importlib.import_module(f"her2pkpd.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'her2pkpd' has no attribute '{name}'")
