@@ -59,6 +59,7 @@ class Evaluation:
         metrics: (n_metrics,) read-off metrics, log10 nM for potencies.
         reached: (n_metrics,) whether the predicted curve reaches the metric's level.
         status: (L,) lane statuses.
+        engine: which engine ran.
     """
 
     residuals: np.ndarray
@@ -67,6 +68,7 @@ class Evaluation:
     metrics: np.ndarray
     reached: np.ndarray
     status: np.ndarray
+    engine: str
 
     @property
     def cost(self) -> float:
@@ -170,7 +172,7 @@ class Objective:
         if len(log_sd):
             jacobian[-len(log_sd) :, n_free:] = by_sd
         n = len(self.observations)
-        return Evaluation(residuals, jacobian, predicted.value[:n], values, reached, predicted.status)
+        return Evaluation(residuals, jacobian, predicted.value[:n], values, reached, predicted.status, predicted.engine)
 
     def information(self, u: np.ndarray) -> np.ndarray:
         """Expected information of data and priors about all unknowns at `u`, (n_unknowns, n_unknowns).

@@ -49,7 +49,7 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
     """
     began = time.perf_counter()
     problem = load_problem(settings)
-    inputs = hash_files([problem.settings.path, *(d.file for d in problem.settings.data)])
+    inputs = hash_files(problem.settings.files)
     finished = _resume(check_output(out, force=force, command="fit", inputs=inputs), inputs)
     folder = prepare_output(out, force, command="fit", inputs=inputs)
     done: list[Start] = []
@@ -227,6 +227,6 @@ def _run_info(result: FitResult, inputs: str, seconds: float, failed: int) -> Ru
     return RunInfo(
         "fit", inputs, seconds, status, result.problem.model.hash,
         hash_files([d.file for d in result.problem.settings.data]), result.problem.settings.method.seed,
-        result.problem.settings.method.engine,
+        result.evaluation.engine,
         {Status(int(c)).name.lower(): int(n) for c, n in zip(codes, counts, strict=True)},
     )  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 from her2pkpd.errors import InputError
 from her2pkpd.fit.settings import DataSource
 from her2pkpd.fit.wells import read_source, treatments_of
+from her2pkpd.library import open_library
 
 HEAD = "cell_line,drug,concentration,unit,drug_2,concentration_2,unit_2,time,time_unit,readout,value,sd,seeded_cells\n"
 
@@ -15,7 +16,7 @@ def read(tmp_path):
     def one(rows, kind="plate", head=HEAD, **more):
         path = tmp_path / "plate.csv"
         path.write_text(head + rows, encoding="utf-8")
-        return read_source(DataSource(path, kind, **more))
+        return read_source(DataSource(path, kind, **more), open_library())
 
     return one
 
