@@ -11,7 +11,11 @@ from her2pkpd.fit.intervals import Interval, laplace
 from her2pkpd.fit.objective import Evaluation
 from her2pkpd.fit.optimise import Optimum, Progress, Start, multi_start
 from her2pkpd.fit.problem import FitProblem, load_problem
+from her2pkpd.fit.profile import profile
 from her2pkpd.fit.tables import parameter_table, prediction_table, published_table
+
+WORSE = 0.1
+"""How much lower than the optimum's a constrained fit's -2 log posterior may be: what step control leaves."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class FitResult:
         evaluation: the objective at the best.
         intervals: one per unknown.
         covariance: of the coordinates, (n_unknowns, n_unknowns).
+        lowest: the lowest objective met; below that of the best start if profiles found a better optimum.
     """
 
     problem: FitProblem
@@ -31,6 +36,7 @@ class FitResult:
     evaluation: Evaluation
     intervals: list[Interval]
     covariance: np.ndarray
+    lowest: float
 
     @property
     def parameters(self) -> pd.DataFrame:
@@ -65,6 +71,8 @@ class FitResult:
         ]
         if not self.converged:
             lines.append("  WARNING    only one start found the best optimum: raise [method] starts before trusting it")
+        if self.lowest < self.optimum.best.cost - WORSE:
+            lines.append(f"  WARNING    a profile found a better fit ({self.lowest:.2f}): raise [method] starts")
         if self.optimum.interrupted:
             lines.append("  WARNING    interrupted: fewer starts than asked for")
         return "\n".join(lines)
@@ -79,6 +87,7 @@ def fit(
     progress: Progress | None = None,
     finished: tuple[Start, ...] = (),
     on_start: Callable[[Start], None] | None = None,
+    on_profile: Callable[[int, int], None] | None = None,
 ) -> FitResult:
     """Fit a problem.
 
@@ -87,6 +96,7 @@ def fit(
         progress: called after every start with (finished, planned, best objective).
         finished: starts of an interrupted run, not to be repeated.
         on_start: called with every newly finished start.
+        on_profile: called after every profiled unknown with (finished, planned).
 
     Returns:
         The `FitResult`.
@@ -107,5 +117,9 @@ def fit(
         finished=finished,
         on_start=on_start,
     )
+    evaluation = problem.objective(optimum.best.u)
     intervals, covariance = laplace(problem.objective, optimum.best.u)
-    return FitResult(problem, optimum, problem.objective(optimum.best.u), intervals, covariance)
+    lowest = optimum.best.cost
+    if method.intervals == "profile" and not optimum.interrupted:
+        intervals, lowest = profile(problem.objective, optimum.best.u, progress=on_profile)
+    return FitResult(problem, optimum, evaluation, intervals, covariance, lowest)

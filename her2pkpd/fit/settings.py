@@ -54,13 +54,14 @@ class EstimateSettings:
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """``[method]``: how hard to look."""
+    """``[method]``: how hard to look, and how intervals are made."""
 
     starts: int = 8
     seed: int = 1
     max_evaluations: int = 100
     rtol: float = 1e-7
     engine: str = "auto"
+    intervals: str = "profile"
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,7 @@ def _method(section: Section) -> MethodSettings:
         section.integer("max_evaluations", default.max_evaluations, low=1, high=100_000),
         _tolerance(section, default.rtol),
         section.text("engine", default.engine, choices=("auto", "kernel", "reference")),
+        section.text("intervals", default.intervals, choices=("profile", "laplace")),
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from her2pkpd.report.baseline import baselines
 from her2pkpd.report.figures import curve_figure, published_figure, waterfall_figure
 from her2pkpd.report.page import Page, png
 from her2pkpd.runinfo import RunInfo, check_output, hash_files, prepare_output, write_run, write_text
+
+INTERVALS = {
+    "profile": "Intervals are 95 % profile-likelihood intervals; noise levels have Laplace intervals.",
+    "laplace": "Intervals are 95 % Laplace intervals on the scale each parameter was estimated on.",
+}
 
 CHECKPOINT = "starts.json"
 """Finished starts of a fit that has not ended; removed when it has."""
@@ -61,8 +66,8 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
 
     if finished:
         keep(*finished)
-    with _bar(problem, progress) as tick:
-        result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep)
+    with _bar(problem, progress) as (tick, profiled):
+        result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep, on_profile=profiled)
     if not result.optimum.interrupted:
         (folder / CHECKPOINT).unlink(missing_ok=True)
     failed = int(np.sum(result.evaluation.status != 0))
@@ -96,9 +101,9 @@ def _resume(folder: Path, inputs: str) -> list[Start]:
 
 
 @contextmanager
-def _bar(problem: FitProblem, wanted: bool) -> Iterator[Progress | None]:
+def _bar(problem: FitProblem, wanted: bool) -> Iterator[tuple[Progress | None, Callable[[int, int], None] | None]]:
     if not wanted:
-        yield None
+        yield None, None
         return
     from rich.console import Console
     from rich.progress import (
@@ -125,7 +130,11 @@ def _bar(problem: FitProblem, wanted: bool) -> Iterator[Progress | None]:
         def tick(done: int, planned: int, best: float) -> None:
             bar.update(task, completed=done, total=planned, description=f"starts (best {best:.2f})")
 
-        yield tick
+        def profiled(done: int, planned: int) -> None:
+            bar.update(intervals, completed=done, total=planned, visible=True)
+
+        intervals = bar.add_task("intervals", total=None, visible=False)
+        yield tick, profiled
 
 
 def _write(result: FitResult, folder: Path) -> None:
@@ -192,7 +201,7 @@ def _page(result: FitResult, figures: list[tuple[str, bytes]], logistic: pd.Data
     for line in result.summary().splitlines()[1:]:
         page.text(line.strip(), kind="bad" if "WARNING" in line else "")
     page.heading("Parameters")
-    page.text("Intervals are 95 % Laplace intervals on the scale each parameter was estimated on.", kind="note")
+    page.text(INTERVALS[result.problem.settings.method.intervals], kind="note")
     page.table(result.parameters)
     if result.problem.metrics:
         _published_section(page, result)
