@@ -51,6 +51,23 @@ def test_counts_at_time_zero_are_the_seeding_and_untreated_counts_are_data(read)
     assert [len(o.signal.treatment.doses) for o in found] == [0, 1]
 
 
+def test_counts_at_time_zero_go_by_plate_where_the_plate_has_them(tmp_path):
+    path = tmp_path / "plate.csv"
+    row = "SK-BR-3,{drug},{dose},nM,{time},h,cell_count,{count},{plate}\n"
+    rows = [
+        ("", 0, 0, 900, "A"),
+        ("", 0, 0, 500, "B"),
+        ("lapatinib", 30, 72, 2000, "A"),
+        ("lapatinib", 30, 72, 1100, "B"),
+    ]
+    rows.append(("lapatinib", 30, 72, 1500, "C"))
+    text = "cell_line,drug,concentration,unit,time,time_unit,readout,value,plate\n"
+    text += "".join(row.format(drug=d, dose=c, time=t, count=n, plate=p) for d, c, t, n, p in rows)
+    path.write_text(text, encoding="utf-8")
+    found, _ = read_source(DataSource(path, "plate"), open_library())
+    assert [o.signal.treatment.seeded for o in found] == [900.0, 500.0, 700.0]
+
+
 def test_seeding_in_the_file_comes_before_that_of_the_settings(read):
     rows = "SK-BR-3,lapatinib,30,nM,,,,72,h,viability,0.5,,300\nBT-474,lapatinib,30,nM,,,,72,h,viability,0.5,,\n"
     found, _ = read(rows, seeded=800.0)

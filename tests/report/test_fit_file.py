@@ -129,6 +129,8 @@ def test_fit_json_is_strict_json(finished):
     assert run["status"] == "ok"
     assert run["status_counts"] == {"ok": len(result.evaluation.status)}
     assert run["seed"] == 4
+    # Asked for was "auto".
+    assert run["engine"] == result.evaluation.engine == "kernel"
 
 
 class Links(HTMLParser):
