@@ -12,7 +12,13 @@ from her2pkpd.fit.objective import Evaluation
 from her2pkpd.fit.optimise import Optimum, Progress, Start, multi_start
 from her2pkpd.fit.problem import FitProblem, load_problem
 from her2pkpd.fit.profile import profile
-from her2pkpd.fit.tables import parameter_table, prediction_table, published_table
+from her2pkpd.fit.tables import (
+    EFFICACY_DIFFERENCE,
+    POTENCY_FOLD,
+    parameter_table,
+    prediction_table,
+    published_table,
+)
 
 WORSE = 0.1
 """How much lower than the optimum's a constrained fit's -2 log posterior may be: what step control leaves."""
@@ -69,6 +75,10 @@ class FitResult:
             f"  objective  {self.optimum.best.cost:.2f} (-2 log posterior up to a constant)",
             f"  starts     {len(starts)}, of which {self.optimum.agreeing} end at the best optimum",
         ]
+        if self.problem.metrics:
+            met, total = int(np.sum(self.published["within"].to_numpy())), len(self.problem.metrics)
+            how = f"{POTENCY_FOLD:g}-fold for potencies, {EFFICACY_DIFFERENCE:g} for GRmax"
+            lines.append(f"  published  {met} of {total} values met ({how})")
         if not self.converged:
             lines.append("  WARNING    only one start found the best optimum: raise [method] starts before trusting it")
         if self.lowest < self.optimum.best.cost - WORSE:

@@ -223,8 +223,6 @@ def _page(result: FitResult, figures: list[tuple[str, bytes]], logistic: pd.Data
 def _published_section(page: Page, result: FitResult) -> None:
     table = result.published
     page.heading("Published against fitted")
-    met = int(np.sum(table["within"].to_numpy()))
-    page.text(f"{met} of {len(table)} published values are met (3-fold for potencies, 0.15 for GRmax).")
     page.table(table.drop(columns=["source"]))
 
 
