@@ -150,7 +150,8 @@ def _end(own: _Profile, target: float, guess: float, bound: float, sd: float) ->
 
     def above(distance: float) -> float:
         if distance not in known:
-            known[distance] = own(at + np.sign(bound - at) * distance) - target
+            missed = own(at + np.sign(bound - at) * distance) - target
+            known[distance] = 0.0 if abs(missed) < PRECISION else missed  # a zero ends the search
         return known[distance]
 
     inner, outer = 0.0, min(abs(guess - at), reach)
@@ -159,7 +160,7 @@ def _end(own: _Profile, target: float, guess: float, bound: float, sd: float) ->
         if not np.isfinite(missed):
             return np.nan
         if missed >= 0:
-            distance = cast(float, brentq(above, inner, outer, xtol=PRECISION * sd))
+            distance = cast(float, brentq(above, inner, outer, xtol=1e-3 * PRECISION * sd))
             return float(at + np.sign(bound - at) * distance)
         if outer == reach:
             return bound
