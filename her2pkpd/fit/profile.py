@@ -136,7 +136,8 @@ def _interval(own: _Profile, curved: Curvature, plain: Interval, level: float) -
     transform = curved.transform(own.i)
     lower, upper = (float(transform.backward(x)) for x in (below, above))
     verdict = plain.verdict if not curved.inside[own.i] else curved.verdict(own.i, (below, above))
-    return replace(plain, lower=lower, upper=upper, verdict=verdict, kind="profile")
+    kind = "profile" if np.isfinite([lower, upper]).all() else "profile, an end not found"
+    return replace(plain, lower=lower, upper=upper, verdict=verdict, kind=kind)
 
 
 def _end(own: _Profile, target: float, guess: float, bound: float, sd: float) -> float:

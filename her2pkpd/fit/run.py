@@ -64,6 +64,13 @@ class FitResult:
         """Whether more than one start ended at the best optimum (or only one was asked for)."""
         return len(self.optimum.starts) == 1 or self.optimum.agreeing > 1
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was stopped before all starts and all intervals were done."""
+        profiles = self.problem.settings.method.intervals == "profile"
+        kinds = [x.kind for x in self.intervals[: len(self.problem.objective.free)]]
+        return self.optimum.interrupted or (profiles and "Laplace" in kinds)
+
     def summary(self) -> str:
         """A few lines: data, unknowns, objective, agreement of the starts, verdicts."""
         verdicts = pd.Series([x.verdict.split(" (")[0] for x in self.intervals]).value_counts()
@@ -83,8 +90,9 @@ class FitResult:
             lines.append("  WARNING    only one start found the best optimum: raise [method] starts before trusting it")
         if self.lowest < self.optimum.best.cost - WORSE:
             lines.append(f"  WARNING    a profile found a better fit ({self.lowest:.2f}): raise [method] starts")
-        if self.optimum.interrupted:
-            lines.append("  WARNING    interrupted: fewer starts than asked for")
+        if self.interrupted:
+            fewer = "starts" if self.optimum.interrupted else "profile intervals"
+            lines.append(f"  WARNING    interrupted: fewer {fewer} than asked for")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

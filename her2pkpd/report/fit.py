@@ -68,7 +68,7 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
         keep(*finished)
     with _bar(problem, progress) as (tick, profiled):
         result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep, on_profile=profiled)
-    if not result.optimum.interrupted:
+    if not result.interrupted:
         (folder / CHECKPOINT).unlink(missing_ok=True)
     failed = int(np.sum(result.evaluation.status != 0))
     _write(result, folder)
@@ -188,7 +188,7 @@ def _fit_json(result: FitResult) -> dict[str, Any]:
         "unknowns": objective.names,
         "objective": {"value": result.optimum.best.cost, "meaning": "-2 log posterior up to a constant"},
         "converged": result.converged,
-        "interrupted": result.optimum.interrupted,
+        "interrupted": result.interrupted,
         "starts": [{k: v for k, v in _as_json(s).items() if k != "u"} for s in result.optimum.starts],
         "coordinates": result.optimum.best.u.tolist(),
         "covariance": result.covariance.tolist(),
@@ -230,7 +230,7 @@ def _run_info(result: FitResult, inputs: str, seconds: float, failed: int) -> Ru
     codes, counts = np.unique(result.evaluation.status, return_counts=True)
     from her2pkpd.engine import Status
 
-    status = "some lanes failed" if failed else "interrupted" if result.optimum.interrupted else "ok"
+    status = "some lanes failed" if failed else "interrupted" if result.interrupted else "ok"
     return RunInfo(
         "fit", inputs, seconds, status, result.problem.model.hash,
         hash_files([d.file for d in result.problem.settings.data]), result.problem.settings.method.seed,

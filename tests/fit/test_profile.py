@@ -125,6 +125,7 @@ def test_where_the_model_fails_the_end_is_not_a_number():
     made = Curve(names(1), [0.0], model)
     (found,), _ = profile(made, np.zeros(1))
     assert np.isnan(found.upper)
+    assert found.kind == "profile, an end not found"
     assert np.log(found.lower) == pytest.approx(-0.196, rel=1e-2)
 
 
