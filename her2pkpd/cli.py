@@ -10,6 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from her2pkpd import __version__
@@ -114,7 +115,7 @@ def _add_fit(add: _Add) -> None:
     )
     parser.add_argument("settings", metavar="FIT.toml", help="data, model, parameters to estimate, noise and method")
     _add_output(parser, "DIR", "folder for the results")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
 def _add_simulate(add: _Add) -> None:
@@ -209,19 +210,21 @@ def _add_library(
 def _fit(options: argparse.Namespace) -> None:
     from her2pkpd.report.fit import fit_file
 
-    fit_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+    result = fit_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+    if not options.quiet:
+        _print(result.summary(), f"Read {Path(options.out) / 'report.html'} in a browser.")
 
 
 def _simulate(options: argparse.Namespace) -> None:
     from her2pkpd.simulate import simulate_file
 
-    simulate_file(options.scenario, options.out, force=options.force)
+    _print(repr(simulate_file(options.scenario, options.out, force=options.force)))
 
 
 def _gr(options: argparse.Namespace) -> None:
     from her2pkpd.data.gr import gr_file
 
-    gr_file(options.plate, options.out, force=options.force)
+    _print(repr(gr_file(options.plate, options.out, force=options.force)))
 
 
 def _assay(options: argparse.Namespace) -> None:

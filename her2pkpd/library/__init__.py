@@ -5,6 +5,9 @@ from her2pkpd.library.entries import Drug as Drug
 from her2pkpd.library.entries import Kinase as Kinase
 from her2pkpd.library.entries import Quantity as Quantity
 from her2pkpd.library.entries import Spread as Spread
+from her2pkpd.library.library import Library as Library
+from her2pkpd.library.library import open_library as open_library
+from her2pkpd.library.library import read_library as read_library
 from her2pkpd.library.load import cell_line_names as cell_line_names
 from her2pkpd.library.load import drug_names as drug_names
 from her2pkpd.library.load import load_cell_line as load_cell_line
