@@ -183,7 +183,7 @@ def _attempt(action: Callable[[], Any]) -> Any:
     try:
         return action()
     except Exception as error:
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0][:160].rstrip(".") if str(error) else type(error).__name__
         raise InputError(
             Problem(
                 f"no NVIDIA GPU can be used here ({reason})",

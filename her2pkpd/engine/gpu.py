@@ -34,9 +34,6 @@ THREADS = 64
 LARGEST = 60_000
 """Lines of LLVM IR above which scratch memory stays memory: unrolled, the program would not fit any cache."""
 
-WORTH_IT = 200_000
-"""Lanes times species from which `engine="auto"` prefers a card that is there."""
-
 
 @dataclass(frozen=True)
 class Code:
@@ -74,9 +71,7 @@ class DeviceSolution:
     dy: cuda.DeviceArray | None = None
 
 
-def program(
-    request: Request, flux: Tape, inputs: tuple[int, ...], threads: int = THREADS
-) -> tuple[str, Shape]:
+def program(request: Request, flux: Tape, inputs: tuple[int, ...], threads: int = THREADS) -> tuple[str, Shape]:
     """The kernel at width 1, to be retargeted, and its shape.
 
     Args:
@@ -251,7 +246,7 @@ def tangent_rows(batch: Batch, directions: Directions | None, some: slice) -> di
     return rows
 
 
-def solve_on_device(  # noqa: PLR0913 - a problem in parts, each of which may lie on the card
+def solve_on_device(
     model: Model,
     parameters: Any,
     initial: Any,
@@ -385,6 +380,8 @@ class Arguments:
 
 def _address(name: str, array: Any) -> int:
     """Where an array of another library lies on the card."""
+    # JAX hands out arrays before they are computed.
+    getattr(array, "block_until_ready", lambda: None)()
     interface = array.__cuda_array_interface__
     strides, shape = interface.get("strides"), interface["shape"]
     plain = tuple(8 * int(np.prod(shape[k + 1 :])) for k in range(len(shape)))

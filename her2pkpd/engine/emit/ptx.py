@@ -8,7 +8,7 @@ What changes, and why:
   the assembler keeps in registers what it can. The dosed species become constants, as an array in registers cannot be
   indexed; tolerances arrive as arguments, which the card reads for nothing. Models too large for that, and kernels with
   tangents, keep their scratch memory in local memory instead.
-- A quotient starts from the card's rough reciprocal and is refined by multiplications, without the branch of a division.
+- A quotient starts from the card's rough reciprocal and is refined by multiplications: no branch, as a division has.
 
 `host_text` gives the same program for the processor, with the rough reciprocal imitated, so that all of this is
 tested where there is no card.
@@ -24,7 +24,9 @@ from her2pkpd.engine.emit.layout import FIELDS, LANE_INTEGERS
 ENTRY = "her2pkpd"
 """Name of the kernel."""
 
-POINTERS = frozenset(FIELDS) - {"rtol", "max_steps"} - {f for f in FIELDS if f.startswith("n_") or f.endswith("_stride")}
+POINTERS = (
+    frozenset(FIELDS) - {"rtol", "max_steps"} - {f for f in FIELDS if f.startswith("n_") or f.endswith("_stride")}
+)
 """Fields of the argument table that are addresses."""
 
 _ONE = hex_double(1.0)

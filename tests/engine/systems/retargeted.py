@@ -29,7 +29,10 @@ def _program(request, flux, inputs):
     if key not in _programs:
         text, shape = gpu.program(request, flux, inputs)
         target = compiler.host()
-        _programs[key] = compiler.Loaded(compiler.object_code(nvptx.unrolled(host_text(text, shape)), target), target), shape
+        _programs[key] = (
+            compiler.Loaded(compiler.object_code(nvptx.unrolled(host_text(text, shape)), target), target),
+            shape,
+        )
     return _programs[key]
 
 

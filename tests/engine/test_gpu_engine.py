@@ -1,0 +1,168 @@
+"""The GPU engine around its program, on a card that is imitated; and what is said where there is none."""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from her2pkpd.engine import compile as compiler
+from her2pkpd.engine import cuda, gpu, nvptx, select, solve
+from her2pkpd.engine.emit.ptx import host_text
+from her2pkpd.errors import InputError
+from tests.engine.systems.runs import EXACT, USUAL, all_parameters, exact_batch, run
+
+
+class Buffer:
+    """Memory of the imitated card."""
+
+    def __init__(self, size):
+        self.memory = np.full(size, 0xAB, dtype=np.uint8)
+        self.handle = self.memory.ctypes.data
+
+
+class ImitatedCard:
+    """A card that runs programs on the processor and counts what is asked of it."""
+
+    name, capability = "imitation", (9, 0)
+
+    def __init__(self, free=10**9):
+        self.free, self.launches = free, []
+
+    def allocate(self, size):
+        return Buffer(size)
+
+    def free_memory(self):
+        return self.free
+
+    def to_device(self, array):
+        found = cuda.DeviceArray(self, array.shape, array.dtype)
+        ctypes.memmove(found.pointer, array.ctypes.data, array.nbytes)
+        return found
+
+    def to_host(self, array, pointer):
+        ctypes.memmove(array.ctypes.data, pointer, array.nbytes)
+
+    def launch(self, kernel, blocks, threads, arguments):
+        self.launches.append((blocks, threads))
+        table = np.empty(len(arguments))
+        for k, value in enumerate(arguments):
+            (table.view(np.int64) if isinstance(value, int) else table)[k] = value
+        kernel.kernel(table.ctypes.data, None, None)
+
+    def synchronise(self):
+        pass
+
+
+@pytest.fixture
+def card(monkeypatch):
+    found = ImitatedCard()
+    kept = {}
+
+    def kernel(request, flux, inputs):
+        if (request, inputs) not in kept:
+            text, shape = gpu.program(request, flux, inputs)
+            target = compiler.host()
+            code = compiler.object_code(nvptx.unrolled(host_text(text, shape)), target)
+            kept[request, inputs] = compiler.Loaded(code, target), gpu.Code(code, "host", shape, None)
+        return kept[request, inputs]
+
+    monkeypatch.setattr(cuda, "card", lambda: found)
+    monkeypatch.setattr(gpu, "_kernel", kernel)
+    return found
+
+
+@pytest.mark.parametrize("name", ["absorption", "binding"])
+def test_numpy_in_and_out_in_one_block_or_many(name, card):
+    expected = run(name, "kernel")
+    batch = exact_batch(name)
+    found = solve(batch, USUAL, engine="gpu")
+    assert found.engine == "gpu"
+    assert card.launches == [(-(-len(batch.times) // gpu.THREADS), gpu.THREADS)]
+    card.free = 0
+    gpu_threads, gpu.THREADS = gpu.THREADS, 2
+    try:
+        pieces = solve(batch, USUAL, engine="gpu")
+    finally:
+        gpu.THREADS = gpu_threads
+    assert len(card.launches) == 1 + -(-len(batch.times) // 2)
+    for some in (found, pieces):
+        for what in ("y", "status", "steps", "rejected"):
+            np.testing.assert_array_equal(getattr(some, what), getattr(expected, what))
+
+
+def test_derivatives(card):
+    batch = exact_batch("absorption")
+    found = solve(batch, USUAL, all_parameters(batch.model), engine="gpu")
+    np.testing.assert_array_equal(found.dy, run("absorption", "kernel", USUAL, True).dy)
+
+
+def test_arrays_on_the_card_stay_there(card):
+    batch = exact_batch("absorption")
+    p, y0 = (card.to_device(np.ascontiguousarray(x)) for x in (batch.parameters, batch.initial))
+    found = gpu.solve_on_device(batch.model, p, y0, batch.segments, batch.times, USUAL)
+    assert isinstance(found.y, cuda.DeviceArray)
+    interface = found.y.__cuda_array_interface__
+    assert interface["shape"] == run("absorption", "kernel").y.shape
+    assert interface["typestr"] == "<f8"
+    np.testing.assert_array_equal(np.asarray(found.y), run("absorption", "kernel").y)
+
+
+def test_arrays_of_the_wrong_shape_or_type_are_refused(card):
+    batch = exact_batch("absorption")
+    single = card.to_device(np.asarray(batch.parameters, dtype=np.float32))
+    with pytest.raises(InputError, match="float64"):
+        gpu.solve_on_device(batch.model, single, batch.initial, batch.segments, batch.times)
+    with pytest.raises(InputError, match="must have shape"):
+        gpu.solve_on_device(batch.model, batch.parameters[:1], batch.initial, batch.segments, batch.times)
+
+
+def test_endpoints_are_reduced_block_by_block(card):
+    batch = exact_batch("absorption")
+    expected = run("absorption", "kernel")
+    rows, found = gpu.endpoints(batch, lambda y: np.asarray(y)[:, -1].sum(axis=1), USUAL)
+    np.testing.assert_array_equal(rows, expected.y[:, -1].sum(axis=1))
+    np.testing.assert_array_equal(found.steps, expected.steps)
+    assert found.y.shape[1] == 0
+
+
+def test_auto_takes_a_card_for_large_batches_only(card, monkeypatch):
+    batch = exact_batch("absorption")
+    monkeypatch.setattr(cuda, "likely", lambda: True)
+    assert solve(batch, USUAL).engine == "kernel"
+    monkeypatch.setattr(select, "WORTH_A_GPU", 1)
+    assert solve(batch, USUAL).engine == "gpu"
+    assert solve(batch, USUAL, all_parameters(batch.model)).engine == "kernel"
+
+
+def test_without_cuda_core_one_message_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(cuda, "likely", lambda: False)
+    cuda.card.cache_clear()
+    with pytest.raises(InputError, match=r"needs cuda-core.*her2pkpd\[cuda\].*kernel"):
+        solve(exact_batch("absorption"), USUAL, engine="gpu")
+
+
+def test_without_a_driver_one_message_says_so(monkeypatch):
+    def missing(name):
+        raise RuntimeError("libcuda.so.1 was not found\nand more")
+
+    monkeypatch.setattr(cuda, "likely", lambda: True)
+    monkeypatch.setattr(cuda.importlib, "import_module", missing)
+    cuda.card.cache_clear()
+    with pytest.raises(InputError, match=r"no NVIDIA GPU can be used here \(libcuda.so.1 was not found\).*nvidia-smi"):
+        cuda.card()
+    assert cuda.obstacle() is not None
+
+
+needs_card = pytest.mark.skipif(
+    not cuda.likely() or cuda.obstacle() is not None,
+    reason="no GPU: cuda-core, the driver or a card is missing",
+)
+
+
+@needs_card
+@pytest.mark.parametrize("name", EXACT)
+def test_a_real_card_agrees_with_the_kernel(name):
+    batch = exact_batch(name)
+    found, expected = solve(batch, USUAL, engine="gpu"), run(name, "kernel")
+    np.testing.assert_array_equal(found.status, expected.status)
+    np.testing.assert_allclose(found.y, expected.y, rtol=10 * USUAL.rtol, atol=10 * USUAL.atol)
