@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from her2pkpd.engine import _gpu_order as ordering
 from her2pkpd.engine import cache, cuda, nvptx
 from her2pkpd.engine import compile as compiler
 from her2pkpd.engine.cpu import BELOW_ZERO, Request, initial_tangents
@@ -310,11 +311,23 @@ def _run(
     if dy is not None:
         call.set("dy", dy.pointer)
     call.set("n_directions", count)
-    queue = card.to_device(np.arange(lanes, dtype=np.int64))
-    call.set("queue", queue.pointer)
+
+    def start(order: np.ndarray) -> None:
+        queue = card.to_device(order)
+        call.set("queue", queue.pointer)
+        call.set("n_lanes", len(order))
+        threads = code.shape.threads
+        card.launch(kernel, -(-len(order) // threads), threads, call.values())
+        card.synchronise()
+
+    order, parameters = np.arange(lanes, dtype=np.int64), rows["parameters"]
+    if lanes >= ordering.SORT_FROM and isinstance(parameters, np.ndarray) and parameters.strides[0]:
+        first = ordering.sample(lanes)
+        start(first)
+        taken = np.asarray(counts[1])[first] + np.asarray(counts[2])[first]
+        order = ordering.by_cost(parameters, first, taken)
     if lanes:
-        card.launch(kernel, -(-lanes // code.shape.threads), code.shape.threads, call.values())
-    card.synchronise()
+        start(order)
     return DeviceSolution(y, counts[0], counts[1], counts[2], dy)
 
 

@@ -5,11 +5,14 @@ import ctypes
 import numpy as np
 import pytest
 
+from her2pkpd.engine import _gpu_order as ordering
 from her2pkpd.engine import compile as compiler
 from her2pkpd.engine import cuda, gpu, nvptx, select, solve
 from her2pkpd.engine.emit.ptx import host_text
 from her2pkpd.errors import InputError
+from tests.engine.systems.retargeted import same
 from tests.engine.systems.runs import EXACT, USUAL, all_parameters, exact_batch, run
+from tests.engine.test_kernel_lanes import lanes
 
 
 class Buffer:
@@ -87,13 +90,35 @@ def test_numpy_in_and_out_in_one_block_or_many(name, card):
     assert len(card.launches) == 1 + -(-len(batch.times) // 2)
     for some in (found, pieces):
         for what in ("y", "status", "steps", "rejected"):
-            np.testing.assert_array_equal(getattr(some, what), getattr(expected, what))
+            same(getattr(some, what), getattr(expected, what))
+
+
+def test_lanes_are_taken_by_cost_and_come_back_in_place(card, monkeypatch):
+    batch = lanes(9)
+    monkeypatch.setattr(ordering, "SORT_FROM", 2)
+    monkeypatch.setattr(ordering, "SAMPLE", 3)
+    found, expected = solve(batch, USUAL, engine="gpu"), solve(batch, USUAL, engine="kernel")
+    assert len(card.launches) == 2
+    same(found.y, expected.y)
+    same(found.steps, expected.steps)
+
+
+def test_the_order_by_cost_is_learnt_from_a_sample():
+    rng = np.random.default_rng(0)
+    parameters = np.concatenate([rng.lognormal(0, 0.3, (4000, 3)), np.full((4000, 1), 2.0)], axis=1)
+    steps = 100 * parameters[:, 0] / np.sqrt(parameters[:, 2])
+    some = ordering.sample(4000)
+    order = ordering.by_cost(parameters, some, steps[some])
+    np.testing.assert_array_equal(np.sort(order), np.arange(4000))
+    warps = steps[order[: 32 * 125]].reshape(-1, 32)
+    assert warps.max(axis=1).mean() < 1.2 * steps.mean()
+    assert steps.reshape(-1, 32).max(axis=1).mean() > 1.8 * steps.mean()
 
 
 def test_derivatives(card):
     batch = exact_batch("absorption")
     found = solve(batch, USUAL, all_parameters(batch.model), engine="gpu")
-    np.testing.assert_array_equal(found.dy, run("absorption", "kernel", USUAL, True).dy)
+    same(found.dy, run("absorption", "kernel", USUAL, True).dy)
 
 
 def test_arrays_on_the_card_stay_there(card):
@@ -104,7 +129,7 @@ def test_arrays_on_the_card_stay_there(card):
     interface = found.y.__cuda_array_interface__
     assert interface["shape"] == run("absorption", "kernel").y.shape
     assert interface["typestr"] == "<f8"
-    np.testing.assert_array_equal(np.asarray(found.y), run("absorption", "kernel").y)
+    same(np.asarray(found.y), run("absorption", "kernel").y)
 
 
 def test_arrays_of_the_wrong_shape_or_type_are_refused(card):
@@ -120,8 +145,8 @@ def test_endpoints_are_reduced_block_by_block(card):
     batch = exact_batch("absorption")
     expected = run("absorption", "kernel")
     rows, found = gpu.endpoints(batch, lambda y: np.asarray(y)[:, -1].sum(axis=1), USUAL)
-    np.testing.assert_array_equal(rows, expected.y[:, -1].sum(axis=1))
-    np.testing.assert_array_equal(found.steps, expected.steps)
+    same(rows, expected.y[:, -1].sum(axis=1))
+    same(found.steps, expected.steps)
     assert found.y.shape[1] == 0
 
 
