@@ -10,8 +10,20 @@ from her2pkpd.engine import compile as compiler
 from her2pkpd.engine import cuda, gpu, nvptx, select, solve
 from her2pkpd.engine.emit.ptx import host_text
 from her2pkpd.errors import InputError
+from tests.engine.systems.hard import HARD
+from tests.engine.systems.measure import relative, tolerances_off
 from tests.engine.systems.retargeted import same
-from tests.engine.systems.runs import EXACT, USUAL, all_parameters, exact_batch, run
+from tests.engine.systems.runs import (
+    EXACT,
+    USUAL,
+    all_parameters,
+    dosing_directions,
+    exact_batch,
+    hard_batch,
+    hard_options,
+    hard_run,
+    run,
+)
 from tests.engine.test_kernel_lanes import lanes
 
 
@@ -191,3 +203,35 @@ def test_a_real_card_agrees_with_the_kernel(name):
     found, expected = solve(batch, USUAL, engine="gpu"), run(name, "kernel")
     np.testing.assert_array_equal(found.status, expected.status)
     np.testing.assert_allclose(found.y, expected.y, rtol=10 * USUAL.rtol, atol=10 * USUAL.atol)
+
+
+@needs_card
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-8])
+def test_a_real_card_solves_stiff_classics(name, rtol):
+    options = hard_options(name, rtol)
+    found = solve(hard_batch(name), options, engine="gpu")
+    assert found.ok.all()
+    assert tolerances_off(found.y, hard_run(name, "kernel", rtol).y, options, HARD[name].model) < 1
+
+
+@needs_card
+@pytest.mark.parametrize("name", ["absorption", "uptake"])
+def test_a_real_card_has_the_derivatives_of_the_kernel(name):
+    batch = exact_batch(name)
+    for directions in (all_parameters(batch.model), dosing_directions(name)):
+        found, expected = (solve(batch, USUAL, directions, engine=engine) for engine in ("gpu", "kernel"))
+        assert relative(found.dy, expected.dy) < 1e-6
+
+
+@needs_card
+def test_a_real_card_takes_arrays_of_jax_and_gives_them_back():
+    jax = pytest.importorskip("jax")
+    if jax.default_backend() != "gpu":
+        pytest.skip("JAX sees no GPU")
+    batch = exact_batch("absorption")
+    with jax.enable_x64(True):
+        p, y0 = (jax.numpy.asarray(np.ascontiguousarray(x)) for x in (batch.parameters, batch.initial))
+        found = gpu.solve_on_device(batch.model, p, y0, batch.segments, batch.times, USUAL)
+        y = np.asarray(jax.numpy.asarray(found.y))
+    np.testing.assert_allclose(y, run("absorption", "kernel").y, rtol=1e-6, atol=1e-9)
