@@ -10,7 +10,8 @@ from functools import cache
 import llvmlite
 import llvmlite.binding as llvm
 
-_LOCK = threading.Lock()
+LOCK = threading.Lock()
+"""LLVM is called by one thread at a time."""
 _NUMBER = itertools.count()
 
 
@@ -83,7 +84,7 @@ def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
 
 def object_code(text: str, target: Target) -> bytes:
     """Compile a module to relocatable object code."""
-    with _LOCK:
+    with LOCK:
         module = llvm.parse_assembly(text)
         module.verify()
         machine = _machine(target)
@@ -105,7 +106,7 @@ class Loaded:
     """
 
     def __init__(self, code: bytes, target: Target) -> None:
-        with _LOCK:
+        with LOCK:
             builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol("kernel")
             # The tracker owns the memory the code lies in.
             self._tracker = builder.link(_linker(target), f"kernel{next(_NUMBER)}")
