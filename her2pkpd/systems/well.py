@@ -59,7 +59,7 @@ def well_model(
     _global_parameters(build, ligands)
     medium(build, volume=volume)
     for drug in drugs:
-        _drug(build, drug)
+        drug_parameters(build, drug)
     for ligand_name in ligands:
         ligand(build, ligand_name)
     states = receptor_states(*([d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")))
@@ -91,7 +91,8 @@ def cell_parameters(line: CellLine) -> dict[str, float]:
     return {"HER2": table["cell.HER2"].canonical, "w": table[addicted].canonical, **own}
 
 
-def _sourced(build: Builder, name: str, value: Sourced) -> None:
+def sourced(build: Builder, name: str, value: Sourced) -> None:
+    """Add a parameter with the value and the source the library gives it."""
     build.parameter(
         name, value.canonical, value.canonical_unit, source=Source(value.source.citation, value.source.certainty)
     )
@@ -100,11 +101,11 @@ def _sourced(build: Builder, name: str, value: Sourced) -> None:
 def _global_parameters(build: Builder, ligands: Sequence[str]) -> None:
     table = load_parameters()
     for name in GLOBAL:
-        _sourced(build, name, table[name])
+        sourced(build, name, table[name])
     if ligands:
-        _sourced(build, "a_ld", table["a_ld"])
+        sourced(build, "a_ld", table["a_ld"])
     for name in ligands:
-        _sourced(build, f"K_{name}", table[f"K_{name}"])
+        sourced(build, f"K_{name}", table[f"K_{name}"])
 
 
 def _cell_parameters(build: Builder, cells: str, own: Mapping[str, float]) -> None:
@@ -116,17 +117,18 @@ def _cell_parameters(build: Builder, cells: str, own: Mapping[str, float]) -> No
         build.parameter(f"{cells}.{name}", own.get(name, default.canonical), default.canonical_unit)
 
 
-def _drug(build: Builder, drug: Drug) -> None:
+def drug_parameters(build: Builder, drug: Drug) -> None:
+    """A drug's state in the fluid around the cells, and the constants of its mechanism."""
     if drug.kind == "antibody":
         antibody_in_medium(build, drug.name)
-        _sourced(build, f"{drug.name}.kon", drug.binding["kon"])
-        _sourced(build, f"{drug.name}.KD", drug.binding["KD"])
-        _sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
+        sourced(build, f"{drug.name}.kon", drug.binding["kon"])
+        sourced(build, f"{drug.name}.KD", drug.binding["KD"])
+        sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
         return
     inhibitor_in_medium(build, drug.name)
     for kinase, constants in drug.kinases.items():
         names = ("Ki", "koff") if constants.mode == "reversible" else ("KI", "kinact")
         for name in names:
-            _sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
+            sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
     for name, value in (drug.off_target or {}).items():
-        _sourced(build, f"{drug.name}.{name}_off", value)
+        sourced(build, f"{drug.name}.{name}_off", value)
