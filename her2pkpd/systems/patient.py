@@ -7,21 +7,26 @@ from her2pkpd.library import Drug, load_parameters
 from her2pkpd.mechanisms.antibody import epitope_binding
 from her2pkpd.mechanisms.disposition import Structure, disposition
 from her2pkpd.mechanisms.growth import crowding, signal_driven_growth
-from her2pkpd.mechanisms.interstitium import antibody_uptake, inhibitor_uptake, interstitium
+from her2pkpd.mechanisms.interstitium import antibody_uptake, inhibitor_uptake, interstitium, payload_uptake
 from her2pkpd.mechanisms.kinase import Inhibitor, kinase_inhibition
 from her2pkpd.mechanisms.population import count, cytosol, surface
 from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, receptor_states
 from her2pkpd.mechanisms.released import released_payload
 from her2pkpd.mechanisms.signalling import quasi_steady_signalling
 from her2pkpd.model import Builder, Model
-from her2pkpd.systems.well import CELL, GLOBAL, drug_parameters, sourced
+from her2pkpd.systems.conjugates import Cytotoxics, cytotoxics
+from her2pkpd.systems.sourced import add_sourced
+from her2pkpd.systems.well import CELL, GLOBAL, drug_parameters
 from her2pkpd.units import AVOGADRO
 
 TUMOUR = "tumour"
 """Name of the population a patient's tumour consists of."""
 
-TISSUE = ("cell_density", "epsilon", "P", "D", "Rcap", "Rkrogh", "kexchange")
-"""Parameters of the tissue, ``tumour.<name>``."""
+TISSUE = ("tumour.cell_density", "tumour.Rcap", "tumour.Rkrogh", "tumour.kexchange")
+"""Parameters of the tissue, beside those of `TRANSPORT`."""
+
+TRANSPORT = ("P_protein", "D_protein", "eps_protein", "P_payload", "D_payload", "eps_payload")
+"""Parameters of transport into it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def patient_model(
     for given in drugs:
         _plasma(build, given)
     if tumour is not None:
-        _tumour(build, [given.drug for given in drugs], tumour)
+        _tumour(build, drugs, tumour)
     return build.model()
 
 
@@ -79,26 +84,27 @@ def _plasma(build: Builder, given: PatientDrug) -> None:
         released_payload(build, drug, given.payload)
 
 
-def _tumour(build: Builder, drugs: Sequence[Drug], own: Mapping[str, float]) -> None:
-    antibodies = [d for d in drugs if d.epitope]
-    inhibitors = [d for d in drugs if d.kinases]
-    _tumour_parameters(build, own)
-    build.species(
-        count(TUMOUR), None, "cells", initial=lambda p: p["tumour.initial_volume"] * p["tumour.cell_density"], scale=1e6
-    )
-    build.compartment(cytosol(TUMOUR), lambda s, p: s[count(TUMOUR)] * p["Vc"], count=count(TUMOUR))
-    build.compartment(
-        surface(TUMOUR), lambda s, p: s[count(TUMOUR)] * p[f"{TUMOUR}.HER2"] * (1e9 / AVOGADRO), count=count(TUMOUR)
-    )
-    interstitium(build, TUMOUR)
+def _tumour(build: Builder, given: Sequence[PatientDrug], own: Mapping[str, float]) -> None:
+    toxins = cytotoxics([x.drug for x in given])
+    drugs = [x.drug for x in given]
+    drugs += [x for x in toxins.antibodies if x.name not in {d.name for d in drugs}]
+    antibodies, inhibitors = ([d for d in drugs if d.kind == kind] for kind in ("antibody", "tki"))
+    _tumour_parameters(build, own, toxins)
+    _cells(build)
     for drug in drugs:
         drug_parameters(build, drug)
-        if drug in antibodies:
+    toxins.in_medium(build)
+    for drug in (x.drug for x in given):
+        if drug.epitope:
             antibody_uptake(build, drug.name, TUMOUR)
-        else:
+        elif drug.kinases:
+            build.parameter(f"{drug.name}.exposure_ratio", exposure_ratio(drug), "1")
             inhibitor_uptake(build, drug.name)
-    states = receptor_states(*([d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")))
-    her2_turnover(build, TUMOUR, states)
+    for payload in toxins.payloads:
+        payload_uptake(build, payload, TUMOUR, in_plasma=payload in {x.payload for x in given})
+    bound = {e: [d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")}
+    states = receptor_states([*bound["domain IV"], *toxins.conjugates], bound["domain II"])
+    her2_turnover(build, TUMOUR, states, cargo=toxins.cargo(TUMOUR))
     epitope_binding(build, TUMOUR, states)
     her2_read_outs(build, TUMOUR, states)
     for kinase in ("HER2", "EGFR"):
@@ -106,17 +112,40 @@ def _tumour(build: Builder, drugs: Sequence[Drug], own: Mapping[str, float]) -> 
         kinase_inhibition(build, TUMOUR, kinase, reached)
     quasi_steady_signalling(build, TUMOUR)
     crowding(build, [TUMOUR])
-    signal_driven_growth(build, TUMOUR, toxic=[d.name for d in inhibitors if d.off_target])
+    toxic = [d.name for d in inhibitors if d.off_target]
+    signal_driven_growth(build, TUMOUR, toxic=toxic, damaged=bool(toxins.payloads))
+    toxins.in_cells(build, TUMOUR, states)
 
 
-def _tumour_parameters(build: Builder, own: Mapping[str, float]) -> None:
+def exposure_ratio(drug: Drug) -> float:
+    """Concentration in culture medium that frees as much inhibitor as a concentration of one does in plasma.
+
+    Cell constants are those of medium with 10 % serum. Binding is taken as proportional to protein, so that
+    fu_medium = 1/(1 + 0.1*(1/fu - 1)), and the ratio is fu/fu_medium.
+    """
+    unbound = drug.pk_constants["fu"].canonical if "fu" in drug.pk_constants else 1.0
+    return unbound * (1.0 + 0.1 * (1.0 / unbound - 1.0))
+
+
+def _cells(build: Builder) -> None:
+    cells = count(TUMOUR)
+    build.species(
+        cells, None, "cells", initial=lambda p: p["tumour.initial_volume"] * p["tumour.cell_density"], scale=1e6
+    )
+    build.compartment(cytosol(TUMOUR), lambda s, p: s[cells] * p["Vc"], count=cells)
+    build.compartment(surface(TUMOUR), lambda s, p: s[cells] * p["tumour.HER2"] * (1e9 / AVOGADRO), count=cells)
+    interstitium(build, TUMOUR)
+
+
+def _tumour_parameters(build: Builder, own: Mapping[str, float], toxins: Cytotoxics) -> None:
     table = load_parameters()
     for name in GLOBAL:
-        sourced(build, name, table["tumour.Nmax" if name == "Nmax" else name])
-    for name in TISSUE:
-        sourced(build, f"tumour.{name}", table[f"tumour.{name}"])
+        add_sourced(build, name, table["tumour.Nmax" if name == "Nmax" else name])
+    for name in (*TISSUE, *TRANSPORT):
+        add_sourced(build, name, table[name])
     for name, unit in (("HER2", "copies/cell"), ("doubling_time", "h"), ("initial_volume", "L")):
         build.parameter(f"tumour.{name}", own.get(name, table[f"tumour.{name}"].canonical), unit)
     for name in CELL:
         key = f"tumour.{name}" if f"tumour.{name}" in table else f"cell.{name}"
         build.parameter(f"tumour.{name}", own.get(name, table[key].canonical), table[key].canonical_unit)
+    toxins.cell_parameters(build, TUMOUR, own)
