@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from her2pkpd.errors import InputError, Problem
 from her2pkpd.sources import Source
+
+if TYPE_CHECKING:
+    from her2pkpd.library.pk import PharmacokineticModel
 
 
 def number_text(value: float) -> str:
@@ -149,6 +152,8 @@ class Drug:
         reference: published constants the model does not use, for comparison, by name.
         conjugate: the molecule an ADC is; None otherwise.
         payload: the payload a free payload is; None otherwise.
+        pk: published population pharmacokinetic models by name; the first that describes a route is its default.
+        plasma: constants of the drug in plasma: ``fu``, the unbound fraction.
     """
 
     name: str
@@ -162,6 +167,8 @@ class Drug:
     reference: Mapping[str, Quantity] = field(default_factory=dict)
     conjugate: Conjugate | None = None
     payload: Payload | None = None
+    pk: "Mapping[str, PharmacokineticModel]" = field(default_factory=dict)
+    plasma: Mapping[str, Quantity] = field(default_factory=dict)
 
     def quantities(self) -> dict[str, Quantity]:
         """Every number by its key in the drug's file, ``kinase.HER2.Ki`` for instance."""
@@ -175,6 +182,10 @@ class Drug:
             table |= {f"linker.{k}": v for k, v in self.conjugate.linker.constants.items()}
         payload = self.payload or (self.conjugate and self.conjugate.payload)
         table |= {f"payload.{k}": v for k, v in (payload.constants if payload else {}).items()}
+        table |= {f"plasma.{k}": v for k, v in self.plasma.items()}
+        for name, model in self.pk.items():
+            table |= {f"pk.{name}.{k}": v for k, v in model.parameters.items()}
+            table |= {f"pk.{name}.released.{k}": v for k, v in model.released.items()}
         return table | {f"reference.{k}": v for k, v in self.reference.items()}
 
 

@@ -1,10 +1,12 @@
 """What a drug and a cell line of a library file must look like."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from her2pkpd.errors import Problems
 from her2pkpd.library.entries import CellLine, Drug, Kinase, Quantity
+from her2pkpd.library.pk import read_pk
 from her2pkpd.library.quantity import Table, check_keys, read_quantity
 from her2pkpd.sources import Source
 
@@ -64,7 +66,7 @@ def choice(table: Table, name: str, choices: Sequence[str], key: str, problems: 
 def read_drug(table: Table, problems: Problems) -> Drug | None:
     """A drug from its TOML table, or None after recording problems; `her2pkpd.library.adc` adds what an ADC carries."""
     before = len(problems.found)
-    known = ["identity", "binding", "kinase", "off_target", "adc", "linker", "payload", "reference"]
+    known = ["identity", "binding", "kinase", "off_target", "adc", "linker", "payload", "plasma", "pk", "reference"]
     check_keys(table, known, "", problems)
     identity = section(table, "identity", problems)
     check_keys(identity, ["name", "kind", "synonyms", "molar_mass"], "identity", problems)
@@ -92,7 +94,13 @@ def read_drug(table: Table, problems: Problems) -> Drug | None:
             off_target = named(given, _OFF_TARGET, "off_target", problems)
     if len(problems.found) > before:
         return None
-    return Drug(str(name), kind, molar_mass["molar_mass"], synonyms, epitope, binding, kinases, off_target, reference)
+    mass = molar_mass["molar_mass"]
+    plasma = {
+        k: q for k, v in section(table, "plasma", problems).items() if (q := read_quantity(v, f"plasma.{k}", problems))
+    }
+    pk = read_pk(section(table, "pk", problems), mass.canonical, problems)
+    drug = Drug(str(name), kind, mass, synonyms, epitope, binding, kinases, off_target, reference)
+    return replace(drug, pk=pk, plasma=plasma) if len(problems.found) == before else None
 
 
 def _kinases(kinases: Table, problems: Problems) -> dict[str, Kinase]:

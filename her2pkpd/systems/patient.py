@@ -123,7 +123,7 @@ def exposure_ratio(drug: Drug) -> float:
     Cell constants are those of medium with 10 % serum. Binding is taken as proportional to protein, so that
     fu_medium = 1/(1 + 0.1*(1/fu - 1)), and the ratio is fu/fu_medium.
     """
-    unbound = drug.pk_constants["fu"].canonical if "fu" in drug.pk_constants else 1.0
+    unbound = drug.plasma["fu"].canonical if "fu" in drug.plasma else 1.0
     return unbound * (1.0 + 0.1 * (1.0 / unbound - 1.0))
 
 
