@@ -153,9 +153,7 @@ def _put(values: np.ndarray, slopes: np.ndarray, at: tuple[int, ...], number: Nu
     values[at], slopes[at] = split(number)
 
 
-def _run(
-    table: _Table, lane: int, k: int, act: Act, inputs: Sequence[str], rates: dict[str, Number]
-) -> None:
+def _run(table: _Table, lane: int, k: int, act: Act, inputs: Sequence[str], rates: dict[str, Number]) -> None:
     """Infusions running from act `k` on."""
     if act.kind in ("on", "off"):
         rates[act.target] = rates.get(act.target, 0.0) + (act.size if act.kind == "on" else -1.0 * act.size)

@@ -219,9 +219,13 @@ def _read(name: str, table: Table, molar_mass: float, problems: Problems) -> Pha
     effects = tuple(_effect(x, f"{key}.covariate[{i + 1}]", problems) for i, x in enumerate(table.get("covariate", [])))
     released, payload = _released(table.get("released", {}), key, shared, problems)
     residual = table.get("residual", {})
-    additive = read_quantity(
-        {**shared, **residual["additive"]}, f"{key}.residual.additive", problems, unit="nM", molar_mass=molar_mass
-    ) if "additive" in residual else None
+    additive = (
+        read_quantity(
+            {**shared, **residual["additive"]}, f"{key}.residual.additive", problems, unit="nM", molar_mass=molar_mass
+        )
+        if "additive" in residual
+        else None
+    )
     if len(problems.found) > before or source is None:
         return None
     return PharmacokineticModel(
@@ -260,9 +264,7 @@ def _covariances(
     return found
 
 
-def _released(
-    table: Table, key: str, shared: Mapping[str, Any], problems: Problems
-) -> tuple[dict[str, Quantity], str]:
+def _released(table: Table, key: str, shared: Mapping[str, Any], problems: Problems) -> tuple[dict[str, Quantity], str]:
     if not table:
         return {}, ""
     check_keys(table, ["payload", *PAYLOAD_UNITS], f"{key}.released", problems)

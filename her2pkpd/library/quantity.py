@@ -79,9 +79,7 @@ def _number(value: Any, key: str, problems: Problems) -> float | None:
     return float(value)
 
 
-def _target(
-    text: str, unit: str | None, key: str, problems: Problems, molar_mass: float | None = None
-) -> str | None:
+def _target(text: str, unit: str | None, key: str, problems: Problems, molar_mass: float | None = None) -> str | None:
     for candidate in [unit] if unit else CANONICAL:
         try:
             convert(1.0, text, candidate, molar_mass=molar_mass)

@@ -148,4 +148,5 @@ def _tumour_parameters(build: Builder, own: Mapping[str, float], toxins: Cytotox
     for name in CELL:
         key = f"tumour.{name}" if f"tumour.{name}" in table else f"cell.{name}"
         build.parameter(f"tumour.{name}", own.get(name, table[key].canonical), table[key].canonical_unit)
-    toxins.cell_parameters(build, TUMOUR, own)
+    slow = {f"{payload}.kmax": table["tumour.kmax"].canonical for payload in toxins.payloads}
+    toxins.cell_parameters(build, TUMOUR, {**slow, **own})
