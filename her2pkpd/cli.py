@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands.add_parser)
     _add_simulate(commands.add_parser)
     _add_gr(commands.add_parser)
+    _add_nca(commands.add_parser)
     _add_library(commands.add_parser, "drugs", "drug", "trastuzumab", _drugs)
     _add_library(commands.add_parser, "cell-lines", "cell line", "SK-BR-3", _cell_lines)
     return parser
@@ -152,6 +153,24 @@ def _add_gr(add: _Add) -> None:
     _add_output(parser, "DIR", "folder for the results")
 
 
+def _add_nca(add: _Add) -> None:
+    parser = _command(
+        add,
+        "nca",
+        _nca,
+        "non-compartmental analysis of concentrations in plasma",
+        """
+        AUC (linear up, logarithmic down), Cmax, Tmax, lambda_z with the rule it was found by, half-life, CL, Vss, Vz,
+        and at steady state (column tau) AUCtau, Cavg, Cmin and fluctuation.
+
+        DIR receives nca.csv, one row for each id. "BLQ", "<0.5" or a blank is below the limit of quantification: zero
+        before the first measurable concentration, left out after it.
+        """,
+    )
+    parser.add_argument("data", metavar="DATA.csv", help="id, time, concentration, dose, and their units")
+    _add_output(parser, "DIR", "folder for the results")
+
+
 def _add_library(
     add: _Add,
     command: str,
@@ -192,6 +211,12 @@ def _gr(options: argparse.Namespace) -> None:
     from her2pkpd.data.gr import gr_file
 
     gr_file(options.plate, options.out, force=options.force)
+
+
+def _nca(options: argparse.Namespace) -> None:
+    from her2pkpd.data.nca import nca_file
+
+    nca_file(options.data, options.out, force=options.force)
 
 
 def _drugs(options: argparse.Namespace) -> None:

@@ -54,7 +54,7 @@ class _Table:
         return Directions(parameters, None, self.d_jump, self.d_infusion, self.d_boundaries)
 
 
-def compile_schedule(  # noqa: PLR0913 - what a batch is made of
+def compile_schedule(
     model: Model,
     lanes: Sequence[Sequence[Record]],
     parameters: np.ndarray,
@@ -164,7 +164,7 @@ def _run(table: _Table, lane: int, k: int, act: Act, inputs: Sequence[str], rate
     # Lanes with fewer acts are padded with segments of no length; nothing runs in them.
 
 
-def _steady_states(  # noqa: PLR0917
+def _steady_states(
     model: Model,
     timed: Sequence[Sequence[Act]],
     p: np.ndarray,

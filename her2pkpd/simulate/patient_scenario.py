@@ -12,14 +12,14 @@ from her2pkpd.dosing.regimen import Amount, Regimen, read_amount, read_regimen
 from her2pkpd.errors import InputError, Problems
 from her2pkpd.library import Drug, drug_names, load_drug
 from her2pkpd.library.pk import PharmacokineticModel, offered_routes, route_model
-from her2pkpd.library.populations import load_population, population_names
+from her2pkpd.library.populations import population_names
 from her2pkpd.settings import Section, nearest, read_settings
 from her2pkpd.simulate.scenario import KINDS, read_times
 from her2pkpd.units import quantity
 
 COVARIATE_UNITS = {
-    **{"weight": "kg", "lbw": "kg", "height": "cm", "bsa": "m2", "albumin": "g/L", "ast": "U/L", "alt": "U/L"},
-    **{"ecd": "ng/mL", "tumour_burden": "mm", "trastuzumab_baseline": "ug/mL"},
+    "weight": "kg", "lbw": "kg", "height": "cm", "bsa": "m2", "albumin": "g/L", "ast": "U/L", "alt": "U/L",
+    "ecd": "ng/mL", "tumour_burden": "mm", "trastuzumab_baseline": "ug/mL",
 }
 """Covariates that are numbers, with the unit the library's effects use."""
 
