@@ -7,7 +7,8 @@ from her2pkpd.errors import InputError, Problem
 from her2pkpd.units import parse_quantity, parse_unit, quantity
 
 _EXAMPLE = 'Write, for example, "420 mg every 3 weeks, loading 840 mg" or "5.4 mg/kg every 21 d for 6 doses".'
-_WORDS = {"once daily": "24 h", "qd": "24 h", "daily": "24 h", "twice daily": "12 h", "bid": "12 h", "weekly": "7 d"}
+# Longer phrases first: "daily" is part of "twice daily".
+_WORDS = {"twice daily": "12 h", "once daily": "24 h", "bid": "12 h", "qd": "24 h", "daily": "24 h", "weekly": "7 d"}
 _NAMES = {"day": "d", "days": "d", "week": "week", "weeks": "week", "hour": "h", "hours": "h"}
 
 

@@ -13,7 +13,7 @@ from her2pkpd.mechanisms.disposition import Structure, disposition
 from her2pkpd.model import Builder
 
 TIGHT = Options(rtol=1e-10, atol=1e-12)
-TIMES = np.array([0.0, 1.3, 4.9, 7.7, 13.1, 19.0, 26.5, 37.9])
+TIMES = np.array([0.0, 1.3, 4.9, 7.6, 13.1, 19.0, 26.5, 37.9])
 CL, V = 1.3, 9.0
 NAMES = ("amount", "time", "lag", "bioavailability", "rate", "duration", "interval", "CL")
 BASE = {"amount": 80.0, "time": 2.0, "lag": 0.0, "bioavailability": 1.0, "rate": 25.0, "duration": 3.0, "interval": 12.0}
