@@ -351,8 +351,7 @@ def _dose(event: Event, place: Compartment, modelled: Number) -> Dose:
 def nonmem_frame(subjects: Iterable[Subject]) -> pd.DataFrame:
     """Subjects as a NONMEM-style table; `read_nonmem` of it gives the same subjects."""
     parts = [row for subject in subjects for row in _rows(subject)]
-    frame = pd.DataFrame(parts)
-    return frame.fillna(".") if frame.isna().any(axis=None) else frame
+    return pd.DataFrame(parts)
 
 
 def _rows(subject: Subject) -> list[dict[str, Any]]:
@@ -382,4 +381,4 @@ def write_nonmem(subjects: Iterable[Subject], path: str | Path) -> None:
     """Write subjects as a NONMEM-style CSV."""
     from her2pkpd.runinfo import write_text
 
-    write_text(path, nonmem_frame(subjects).to_csv(index=False))
+    write_text(path, nonmem_frame(subjects).to_csv(index=False, na_rep="."))
