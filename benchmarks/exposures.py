@@ -6,8 +6,10 @@ what was published, within a tolerance fixed beforehand. Run: python benchmarks/
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,17 @@ class Exposure:
     peak_time: np.ndarray
 
 
-def exposure(drug, regimen, model, *, route="iv", infusion=0.0, interval=1, population="metastatic breast", **own):
+def exposure(  # noqa: PLR0913 - a regimen and who gets it
+    drug: str,
+    regimen: str,
+    model: str,
+    *,
+    route: str = "iv",
+    infusion: float = 0.0,
+    interval: int = 1,
+    population: str = "metastatic breast",
+    **own: Any,
+) -> Exposure:
     """Exposure in one dosing interval; keywords beyond these are covariates, `n` and `of` (the analyte)."""
     n, of, per = own.pop("n", N), own.pop("of", drug), own.pop("per", 24.0)
     entry, read = load_drug(drug), read_regimen(regimen)
@@ -48,19 +60,35 @@ def exposure(drug, regimen, model, *, route="iv", infusion=0.0, interval=1, popu
     return Exposure(np.trapezoid(c, t, axis=1) / per, c[:, -1], c.max(axis=1), t[c.argmax(axis=1)])
 
 
-def row(number, test, published, values, tolerance, *, note="", geometric=False):
+def row(
+    number: str,
+    test: str,
+    published: float,
+    values: Any,
+    tolerance: float,
+    *,
+    note: str = "",
+    geometric: bool = False,
+) -> dict[str, Any]:
     """One row of the table; a number is compared by itself, patients by their median (or geometric mean)."""
     values = np.atleast_1d(values)
     ours = float(np.exp(np.mean(np.log(values)))) if geometric else float(np.median(values))
     spread = [float(x) for x in np.percentile(values, (5, 95))] if values.size > 1 else None
     ok = abs(ours / published - 1) <= tolerance
     return {
-        **{"row": number, "test": test, "published": published, "ours": ours, "p5_p95": spread},
-        **{"tolerance": tolerance, "pass": bool(ok), "patients": int(values.size) if values.size > 1 else 0, "note": note},
+        "row": number,
+        "test": test,
+        "published": published,
+        "ours": ours,
+        "p5_p95": spread,
+        "tolerance": tolerance,
+        "pass": bool(ok),
+        "patients": int(values.size) if values.size > 1 else 0,
+        "note": note,
     }
 
 
-def half_life(model, drug):
+def half_life(model: str, drug: str) -> float:
     """Terminal half-life of a linear two-compartment model, d."""
     p = load_drug(drug).pk[model].individual({})
     k, k12, k21 = p["CL"] / p["Vc"], p["Q"] / p["Vc"], p["Q"] / p["Vp"]
@@ -68,7 +96,7 @@ def half_life(model, drug):
     return LN2 / (0.5 * (total - np.sqrt(total**2 - 4 * k * k21))) / 24.0
 
 
-def trastuzumab():
+def trastuzumab() -> Iterator[dict[str, Any]]:
     """Rows 1 to 10."""
     q19, iv = "Quartino 2019", {"infusion": 1.5}
     q3w = exposure("trastuzumab", "6 mg/kg every 3 weeks, loading 8 mg/kg", q19, interval=20, **iv)
@@ -95,7 +123,9 @@ def trastuzumab():
     yield row("8", "below 1 ug/mL 7 months after the last of 18 doses (fraction, at least 0.95)", 1.0, washout(), 0.05)
     early = {"population": "early breast"}
     sc = {"route": "sc", **early}
-    eight = exposure("trastuzumab", "6 mg/kg every 3 weeks, loading 8 mg/kg", "Quartino 2016", interval=7, **iv, **early)
+    eight = exposure(
+        "trastuzumab", "6 mg/kg every 3 weeks, loading 8 mg/kg", "Quartino 2016", interval=7, **iv, **early
+    )
     under = exposure("trastuzumab", "600 mg every 3 weeks", "Quartino 2016", interval=7, **sc)
     one = exposure("trastuzumab", "600 mg every 3 weeks", "Quartino 2016", **sc)
     yield row("9", "HannaH, trough before dose 8, IV (geometric mean)", 51.8, eight.trough, 0.10, geometric=True)
@@ -105,7 +135,7 @@ def trastuzumab():
     yield row("10", "same, AUC", 1065, one.auc, 0.10)
 
 
-def washout():
+def washout() -> float:
     """Fraction of patients below 1 ug/mL seven months after the last of 18 doses."""
     entry = load_drug("trastuzumab")
     read = read_regimen("6 mg/kg every 3 weeks, loading 8 mg/kg, 18 doses")
@@ -115,9 +145,11 @@ def washout():
     return float((simulate_patient(scenario).table["value"] < 1.0).mean())
 
 
-def others():
+def others() -> Iterator[dict[str, Any]]:
     """Rows 13 to 27."""
-    yield row("13", "pertuzumab half-life, Garg (d)", 18.0, half_life("Garg 2014", "pertuzumab"), 0.02, note="closed form")
+    yield row(
+        "13", "pertuzumab half-life, Garg (d)", 18.0, half_life("Garg 2014", "pertuzumab"), 0.02, note="closed form"
+    )
     early = {"population": "early breast", "interval": 7}
     sc = exposure("pertuzumab", "600 mg every 3 weeks, loading 1200 mg", "Wang 2021", route="sc", **early)
     iv = exposure("pertuzumab", "420 mg every 3 weeks, loading 840 mg", "Wang 2021", infusion=1.0, **early)
@@ -142,12 +174,14 @@ def others():
     yield row("27", "same, Ctrough (ng/mL)", 303, tucatinib.trough, 0.15, note="typical patient")
 
 
-def main():
+def main() -> None:
     """Run everything and write the result."""
     begun = time.perf_counter()
     rows = [*trastuzumab(), *others()]
     for r in rows:
-        print(f"{'pass' if r['pass'] else 'FAIL'} {r['row']:>3} {r['test']}: {r['ours']:.4g} against {r['published']:g}")
+        print(
+            f"{'pass' if r['pass'] else 'FAIL'} {r['row']:>3} {r['test']}: {r['ours']:.4g} against {r['published']:g}"
+        )
     result = {"patients": N, "seed": 20, "seconds": round(time.perf_counter() - begun, 1), "rows": rows}
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

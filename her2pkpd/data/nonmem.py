@@ -132,8 +132,7 @@ def read_nonmem(source: Source | Any) -> list[Subject]:
     identity = table.text("id")
     covariates = {name: _covariate(table, name) for name in table.own}
     return [
-        _subject(name, np.flatnonzero(identity == name), table, columns, covariates)
-        for name in dict.fromkeys(identity)
+        _subject(name, np.flatnonzero(identity == name), table, columns, covariates) for name in dict.fromkeys(identity)
     ]
 
 
@@ -156,7 +155,9 @@ def _numbers(table: Table, column: str, blank: float) -> np.ndarray:
 
 def _times(table: Table) -> np.ndarray:
     dated = np.array([bool(re.search(r"\d[:/]\d|\d-\d", t)) for t in table.text("time")])
-    table.flag(dated, "time", "TIME must be a number, not a date or a clock time", "Give the hours since the first row.")
+    table.flag(
+        dated, "time", "TIME must be a number, not a date or a clock time", "Give the hours since the first row."
+    )
     blank = np.array([t in ("", ".", "NA") for t in table.text("time")])
     table.flag(blank, "time", "TIME is missing", "Give the time of every row.")
     values = np.full(len(table), np.nan)

@@ -28,8 +28,19 @@ PAYLOAD_UNITS = {
     "Vc": "L",
 }
 _UNITS = {
-    "CL": "L/h", "Q": "L/h", "Q2": "L/h", "Vc": "L", "Vp": "L", "Vp2": "L", "Vmax": "nmol/h", "Km": "nM",
-    "ka": "1/h", "ktr": "1/h", "F": "1", "tlag": "h", "D": "h",
+    "CL": "L/h",
+    "Q": "L/h",
+    "Q2": "L/h",
+    "Vc": "L",
+    "Vp": "L",
+    "Vp2": "L",
+    "Vmax": "nmol/h",
+    "Km": "nM",
+    "ka": "1/h",
+    "ktr": "1/h",
+    "F": "1",
+    "tlag": "h",
+    "D": "h",
 }
 _FORMS = ("power", "exponential", "linear", "factor")
 _KEYS = (

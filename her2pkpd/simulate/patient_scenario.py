@@ -18,8 +18,16 @@ from her2pkpd.simulate.scenario import KINDS, read_times
 from her2pkpd.units import quantity
 
 COVARIATE_UNITS = {
-    "weight": "kg", "lbw": "kg", "height": "cm", "bsa": "m2", "albumin": "g/L", "ast": "U/L", "alt": "U/L",
-    "ecd": "ng/mL", "tumour_burden": "mm", "trastuzumab_baseline": "ug/mL",
+    "weight": "kg",
+    "lbw": "kg",
+    "height": "cm",
+    "bsa": "m2",
+    "albumin": "g/L",
+    "ast": "U/L",
+    "alt": "U/L",
+    "ecd": "ng/mL",
+    "tumour_burden": "mm",
+    "trastuzumab_baseline": "ug/mL",
 }
 """Covariates that are numbers, with the unit the library's effects use."""
 

@@ -133,11 +133,14 @@ def test_what_the_model_lacks_is_said(tmp_path):
         records(subject, {2: Compartment("central.d")})
 
 
+PUBLISHED = {"theo_sd": (12, 132), "theo_md": (12, 264), "warfarin": (32, None), "Infusion_2CPT": (20, None)}
+"""Files with the number of individuals and, where it is known, of observations."""
+
+
 @pytest.mark.skipif(not DATA.exists(), reason="the shared data are not here")
-@pytest.mark.parametrize(
-    ("name", "subjects", "observed"), [("theo_sd", 12, 132), ("theo_md", 12, 264), ("warfarin", 32, None), ("Infusion_2CPT", 20, None)]
-)  # fmt: skip
-def test_published_files_are_read_as_they_are(name, subjects, observed):
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_files_are_read_as_they_are(name):
+    subjects, observed = PUBLISHED[name]
     found = read_nonmem(DATA / f"{name}.csv")
     assert len(found) == subjects
     assert observed is None or sum(s.time.size for s in found) == observed

@@ -16,7 +16,15 @@ TIGHT = Options(rtol=1e-10, atol=1e-12)
 TIMES = np.array([0.0, 1.3, 4.9, 7.6, 13.1, 19.0, 26.5, 37.9])
 CL, V = 1.3, 9.0
 NAMES = ("amount", "time", "lag", "bioavailability", "rate", "duration", "interval", "CL")
-BASE = {"amount": 80.0, "time": 2.0, "lag": 0.0, "bioavailability": 1.0, "rate": 25.0, "duration": 3.0, "interval": 12.0}
+BASE = {
+    "amount": 80.0,
+    "time": 2.0,
+    "lag": 0.0,
+    "bioavailability": 1.0,
+    "rate": 25.0,
+    "duration": 3.0,
+    "interval": 12.0,
+}
 FORMS = ("bolus", "rate", "duration")
 FEATURES = {
     "plain": {},
@@ -74,8 +82,9 @@ def test_values(form, feature):
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("engine", ["linear", "kernel"])
 @pytest.mark.parametrize(("form", "feature"), list(itertools.product(FORMS, FEATURES)))
-def test_derivatives(form, feature):
+def test_derivatives(form, feature, engine):
     own = FEATURES[feature]
     model = one_compartment()
     count = len(NAMES)
@@ -86,8 +95,8 @@ def test_derivatives(form, feature):
     rest = {k: v for k, v in own.items() if k not in BASE}
     dose = Dose(dual.pop("time"), "central.d", dual.pop("amount"), form, **dual, **rest)
     p = model.default_parameters()
-    schedule = compile_schedule(model, [[dose]], p, stop=40.0, wrt=("d.CL",), count=count)
-    found = solve(Batch(model, p, schedule.segments, TIMES), TIGHT, schedule.directions)
+    schedule = compile_schedule(model, [[dose]], p, stop=40.0, wrt=("d.CL",), count=count, engine=engine)
+    found = solve(Batch(model, p, schedule.segments, TIMES), TIGHT, schedule.directions, engine=engine)
     x = {k: complex(v) for k, v in {**values, "CL": CL}.items()}
     for k, name in enumerate(order):
         moved = {**x, name: x[name] + 1e-30j}
@@ -131,7 +140,9 @@ def test_an_endless_infusion_ends_at_its_record():
 
 def test_area_at_steady_state_is_dose_over_clearance():
     t = np.linspace(0.0, 12.0, 4001)
-    found = run([Dose(0.0, "central.d", 80.0, "duration", duration=3.0, interval=12.0, additional=1, steady_state=1)], t)
+    found = run(
+        [Dose(0.0, "central.d", 80.0, "duration", duration=3.0, interval=12.0, additional=1, steady_state=1)], t
+    )
     assert np.trapezoid(found / V, t) == pytest.approx(80.0 / CL, rel=1e-6)
 
 
@@ -145,5 +156,7 @@ def test_held_states_change_when_told():
     model = build.model()
     p = model.default_parameters()
     schedule = compile_schedule(model, [[Dose(0.0, "central.d", 10.0), Hold(4.0, {"k": 0.5})]], p, stop=10.0)
-    found = solve(Batch(model, p, schedule.segments, np.array([4.0, 10.0])), TIGHT).y[0, :, model.species_index["central.d"]]
+    found = solve(Batch(model, p, schedule.segments, np.array([4.0, 10.0])), TIGHT).y[
+        0, :, model.species_index["central.d"]
+    ]
     np.testing.assert_allclose(found, 10.0 * np.exp([-0.4, -0.4 - 3.0]), rtol=1e-8)
