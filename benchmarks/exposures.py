@@ -33,7 +33,7 @@ class Exposure:
     peak_time: np.ndarray
 
 
-def exposure(  # noqa: PLR0913 - a regimen and who gets it
+def exposure(
     drug: str,
     regimen: str,
     model: str,

@@ -169,8 +169,10 @@ BAD = {
     "delay of no dose": ('[[dose]]\ndrug = "T-DXd"\namount = "1 mg"\ndelayed = { "x" = "3 d" }', "no dose number"),
     "adherence": ('[[dose]]\ndrug = "T-DXd"\namount = "1 mg"\nadherence = 1.5', "between 0 and 1"),
     "two models": (
-        '[[dose]]\ndrug = "trastuzumab"\namount = "8 mg/kg"\n'
-        '[[dose]]\ndrug = "trastuzumab"\namount = "600 mg"\nroute = "sc"',
+        (
+            '[[dose]]\ndrug = "trastuzumab"\namount = "8 mg/kg"\n'
+            '[[dose]]\ndrug = "trastuzumab"\namount = "600 mg"\nroute = "sc"'
+        ),
         "is given by two models",
     ),
     "misspelt key": ('[[dose]]\ndrug = "T-DXd"\namount = "1 mg"\nevry = "3 d"', "not a known key"),
