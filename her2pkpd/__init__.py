@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from her2pkpd.data.assay.run import assay_file as assay_file
     from her2pkpd.data.gr import gr as gr
     from her2pkpd.data.gr import gr_file as gr_file
+    from her2pkpd.data.nca import nca as nca
+    from her2pkpd.data.nca import nca_file as nca_file
     from her2pkpd.errors import ComputationError as ComputationError
     from her2pkpd.errors import InputError as InputError
     from her2pkpd.fit.run import fit as fit
@@ -43,6 +45,8 @@ __all__ = [
     "gr_file",
     "load_cell_line",
     "load_drug",
+    "nca",
+    "nca_file",
     "simulate",
     "simulate_file",
 ]
@@ -62,6 +66,8 @@ _HOME = {
     "gr_file": "her2pkpd.data.gr",
     "load_cell_line": "her2pkpd.library",
     "load_drug": "her2pkpd.library",
+    "nca": "her2pkpd.data.nca",
+    "nca_file": "her2pkpd.data.nca",
     "simulate": "her2pkpd.simulate.run",
     "simulate_file": "her2pkpd.simulate.run",
 }

@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_simulate(commands.add_parser)
     _add_gr(commands.add_parser)
     _add_assay(commands.add_parser)
+    _add_nca(commands.add_parser)
     _add_library(commands.add_parser, "drugs", "drug", "trastuzumab", _drugs)
     _add_library(commands.add_parser, "cell-lines", "cell line", "SK-BR-3", _cell_lines)
     return parser
@@ -183,6 +184,24 @@ def _add_assay(add: _Add) -> None:
     _add_output(parser, "OUT.csv", "table to write")
 
 
+def _add_nca(add: _Add) -> None:
+    parser = _command(
+        add,
+        "nca",
+        _nca,
+        "non-compartmental analysis of concentrations in plasma",
+        """
+        AUC (linear up, logarithmic down), Cmax, Tmax, lambda_z with the rule it was found by, half-life, CL, Vss, Vz,
+        and at steady state (column tau) AUCtau, Cavg, Cmin and fluctuation.
+
+        DIR receives nca.csv, one row for each id. "BLQ", "<0.5" or a blank is below the limit of quantification: zero
+        before the first measurable concentration, left out after it.
+        """,
+    )
+    parser.add_argument("data", metavar="DATA.csv", help="id, time, concentration, dose, and their units")
+    _add_output(parser, "DIR", "folder for the results")
+
+
 def _add_library(
     add: _Add,
     command: str,
@@ -233,6 +252,12 @@ def _assay(options: argparse.Namespace) -> None:
     frame = assay_file(options.kind, options.file, options.out, edition=options.edition, force=options.force)
     counts = ", ".join(f"{n} {call}" for call, n in frame["call"].value_counts().items())
     _print(f"{len(frame)} case{'s' if len(frame) != 1 else ''}: {counts}")
+
+
+def _nca(options: argparse.Namespace) -> None:
+    from her2pkpd.data.nca import nca_file
+
+    nca_file(options.data, options.out, force=options.force)
 
 
 def _drugs(options: argparse.Namespace) -> None:

@@ -7,8 +7,13 @@ from her2pkpd.engine.problem import Batch, Directions, Options, Solution
 from her2pkpd.errors import InputError, Problem
 from her2pkpd.model.model import Model
 
-EngineName = Literal["auto", "kernel", "reference", "gpu"]
-_MODULES = {"kernel": "her2pkpd.engine.cpu", "reference": "her2pkpd.engine.reference", "gpu": "her2pkpd.engine.gpu"}
+EngineName = Literal["auto", "kernel", "reference", "gpu", "linear"]
+_MODULES = {
+    "kernel": "her2pkpd.engine.cpu",
+    "reference": "her2pkpd.engine.reference",
+    "gpu": "her2pkpd.engine.gpu",
+    "linear": "her2pkpd.engine.linear",
+}
 
 
 def solve(
@@ -24,8 +29,8 @@ def solve(
         batch: the problem.
         options: tolerances and limits.
         directions: derivatives wanted, or None.
-        engine: "auto" takes the kernel, a GPU where one is there and the batch is large enough to gain, and the
-            reference engine for a rate the kernel cannot translate.
+        engine: "auto" takes the closed form for a small linear model, else the kernel, or a GPU where one is there and
+            the batch is large enough to gain; and the reference engine for a rate the kernel cannot translate.
 
     Returns:
         The `Solution`; its `engine` says which ran.
@@ -59,6 +64,10 @@ def _automatic(model: Model) -> EngineName:
     try:
         _ = model.flux_tape
         importlib.import_module(_MODULES["kernel"])
+        from her2pkpd.engine.linear import is_linear
+
+        if is_linear(model):
+            return "linear"
     except (UntraceableError, ImportError):
         return "reference"
     return "kernel"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from her2pkpd.errors import InputError, Problem, Problems
+from her2pkpd.library.adc import completed, is_conjugate, names_of, with_molecule
 from her2pkpd.library.entries import CellLine, Drug, Quantity
 from her2pkpd.library.quantity import read_quantity, read_source
 from her2pkpd.library.schema import read_cell_line, read_drug, section
@@ -170,14 +171,23 @@ def _drugs(path: str | Path | None) -> tuple[Drug, ...]:
     for file, table in _tables(path, "drug"):
         identity = table.get("identity")
         tables.append((str(identity.get("name", "")) if isinstance(identity, Mapping) else "", file, table))
-    drugs = []
+    entries = []
     for name, file, table in _laid_over(tables).values():
-        problems.file = file
         if isinstance(table["identity"], Mapping):
             table = {**table, "identity": {**table["identity"], "name": name}}  # noqa: PLW2901 - the library's spelling
-        drugs.append(read_drug(table, problems))
+        entries.append((file, table))
+    shelf = {plain(word): table for _, table in entries for word in names_of(table)}
+    drugs: dict[str, Drug] = {}
+    for file, table in sorted(entries, key=lambda entry: is_conjugate(entry[1])):
+        problems.file = file
+        drug = read_drug(table := completed(table, shelf, plain), problems)
+        drug = with_molecule(
+            drug, table, {plain(w): d for d in drugs.values() for w in (d.name, *d.synonyms)}, problems
+        )
+        if drug:
+            drugs[drug.name] = drug
     problems.raise_any()
-    return tuple(drugs)
+    return tuple(drugs.values())
 
 
 def _cell_lines(path: str | Path | None) -> tuple[CellLine, ...]:

@@ -13,7 +13,7 @@ from her2pkpd.library import CellLine, Drug, Library, read_library
 from her2pkpd.settings import Section, nearest, read_settings
 from her2pkpd.systems.well import LIGANDS
 
-KINDS = ("well",)
+KINDS = ("well", "patient")
 """Systems that can be simulated; each further kind adds its name here and a reader below."""
 
 MAX_TIMES = 1_000_000
