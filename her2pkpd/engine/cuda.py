@@ -14,9 +14,10 @@ _INSTALL = 'Install the extra: pip install "her2pkpd[cuda]", or use engine="kern
 
 
 class DeviceArray:
-    """A C-contiguous array in a card's memory, which JAX, CuPy and PyTorch can take over without a copy.
+    """A C-contiguous array in a card's memory, which JAX, CuPy and PyTorch can use without a copy.
 
-    `jax.numpy.asarray(array)` and `cupy.asarray(array)` read ``__cuda_array_interface__``.
+    `jax.numpy.asarray(array)` and `cupy.asarray(array)` read ``__cuda_array_interface__``. They look at the same
+    memory and do not all keep it alive: keep this object for as long as theirs is used.
 
     Args:
         card: the card.

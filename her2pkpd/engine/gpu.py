@@ -166,6 +166,7 @@ def solve(
         found = _on_card(batch, options, directions, some, method_name)
         parts.append([np.asarray(x) for x in (found.y, found.status, found.steps, found.rejected)])
         parts[-1].append(np.zeros(0) if found.dy is None else np.asarray(found.dy))
+        del found  # the next block needs its memory
     y, status, steps, rejected, dy = (np.concatenate(x) for x in zip(*parts, strict=True))
     moving = directions is not None and directions.count
     return Solution(batch.times, y, status, steps, rejected, ENGINE, dy if moving else None)
@@ -196,6 +197,7 @@ def endpoints(
         found = _on_card(batch, options, None, some, method_name)
         rows.append(np.asarray(reduce(found.y)))
         parts.append([np.asarray(x) for x in (found.status, found.steps, found.rejected)])
+        del found  # the next block needs its memory
     status, steps, rejected = (np.concatenate(x) for x in zip(*parts, strict=True))
     none = np.zeros((len(status), 0, batch.model.n_species))
     return np.concatenate(rows), Solution(batch.times[:, :0], none, status, steps, rejected, ENGINE)
@@ -270,7 +272,8 @@ def solve_on_device(
         method_name: the Rosenbrock method.
 
     Returns:
-        Arrays on the card; `jax.numpy.asarray(solution.y)` takes one over without a copy.
+        Arrays on the card; `jax.numpy.asarray(solution.y)` looks at one without a copy, for as long as the
+        solution is kept.
 
     Raises:
         InputError: for an array of the wrong shape or type, or where no card can be used.
