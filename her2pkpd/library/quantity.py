@@ -10,7 +10,10 @@ from her2pkpd.settings import nearest
 from her2pkpd.sources import CERTAINTIES, Source
 from her2pkpd.units import convert
 
-CANONICAL = ("1", "nM", "h", "1/h", "1/nM/h", "L", "nmol", "cells", "copies/cell", "g/mol")
+CANONICAL = (
+    *("1", "nM", "h", "1/h", "1/nM/h", "L", "nmol", "cells", "copies/cell", "g/mol"),
+    *("L/h", "nmol/h", "kg", "g/L", "cm", "cm/h", "cm2/h", "m2", "cells/L", "U/L", "years"),
+)
 """Units a library number may end up in."""
 
 Table = Mapping[str, Any]

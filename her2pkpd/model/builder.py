@@ -120,6 +120,10 @@ class Builder:
         """Whether a species or quantity of that name exists."""
         return name in self._species or name in self._quantities
 
+    def has_compartment(self, name: str) -> bool:
+        """Whether a compartment of that name exists."""
+        return name in self._compartments
+
     def _add(self, table: dict[str, Any], item: Any) -> None:
         taken = {**self._species, **self._quantities} if table is not self._compartments else self._compartments
         if item.name in taken or item.name in table:

@@ -11,7 +11,7 @@ from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, recepto
 from her2pkpd.mechanisms.signalling import ligand, quasi_steady_signalling
 from her2pkpd.model import Builder, Model
 from her2pkpd.systems.conjugates import Cytotoxics, cell_sensitivities, cytotoxics
-from her2pkpd.systems.sourced import add_sourced
+from her2pkpd.systems.sourced import sourced as sourced
 
 GLOBAL = (
     "kint",
@@ -69,7 +69,7 @@ def well_model(
     _global_parameters(build, ligands)
     medium(build, volume=volume)
     for drug in drugs:
-        _drug(build, drug)
+        drug_parameters(build, drug)
     for ligand_name in ligands:
         ligand(build, ligand_name)
     toxins.in_medium(build)
@@ -109,11 +109,11 @@ def cell_parameters(line: CellLine) -> dict[str, float]:
 def _global_parameters(build: Builder, ligands: Sequence[str]) -> None:
     table = load_parameters()
     for name in GLOBAL:
-        add_sourced(build, name, table[name])
+        sourced(build, name, table[name])
     if ligands:
-        add_sourced(build, "a_ld", table["a_ld"])
+        sourced(build, "a_ld", table["a_ld"])
     for name in ligands:
-        add_sourced(build, f"K_{name}", table[f"K_{name}"])
+        sourced(build, f"K_{name}", table[f"K_{name}"])
 
 
 def _cell_parameters(build: Builder, cells: str, own: Mapping[str, float], toxins: Cytotoxics) -> None:
@@ -126,19 +126,20 @@ def _cell_parameters(build: Builder, cells: str, own: Mapping[str, float], toxin
     toxins.cell_parameters(build, cells, own)
 
 
-def _drug(build: Builder, drug: Drug) -> None:
+def drug_parameters(build: Builder, drug: Drug) -> None:
+    """A drug's state in the fluid around the cells, and the constants of its mechanism."""
     if drug.kind in ("adc", "payload"):
         return
     if drug.kind == "antibody":
         antibody_in_medium(build, drug.name)
-        add_sourced(build, f"{drug.name}.kon", drug.binding["kon"])
-        add_sourced(build, f"{drug.name}.KD", drug.binding["KD"])
-        add_sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
+        sourced(build, f"{drug.name}.kon", drug.binding["kon"])
+        sourced(build, f"{drug.name}.KD", drug.binding["KD"])
+        sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
         return
     inhibitor_in_medium(build, drug.name)
     for kinase, constants in drug.kinases.items():
         names = ("Ki", "koff") if constants.mode == "reversible" else ("KI", "kinact")
         for name in names:
-            add_sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
+            sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
     for name, value in (drug.off_target or {}).items():
-        add_sourced(build, f"{drug.name}.{name}_off", value)
+        sourced(build, f"{drug.name}.{name}_off", value)
