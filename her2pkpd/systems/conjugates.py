@@ -7,6 +7,7 @@ from her2pkpd.dosing import Add
 from her2pkpd.library import CellLine, Conjugate, Drug, Payload, load_parameters
 from her2pkpd.mechanisms.adc import (
     Processing,
+    antibody_pinocytosis,
     cargo,
     conjugate_processing,
     deconjugation,
@@ -109,6 +110,8 @@ class Cytotoxics:
         """Everything that happens in one population; its ``death`` and ``mu`` must be defined elsewhere."""
         if not self.payloads:
             return
+        for antibody in self.antibodies:
+            antibody_pinocytosis(build, population, antibody.name)
         for processing in self.processings:
             conjugate_processing(build, population, processing)
         for name in self.payloads:
