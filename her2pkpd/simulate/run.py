@@ -5,12 +5,14 @@ from pathlib import Path
 from her2pkpd.engine import Options
 from her2pkpd.engine.select import EngineName
 from her2pkpd.errors import ComputationError, InputError, Problem
+from her2pkpd.settings import read_settings
 from her2pkpd.simulate.scenario import WellScenario, read_scenario
 from her2pkpd.simulate.well import Simulation, simulate_well
+from her2pkpd.simulate.xenograft import XenograftScenario, read_xenograft, simulate_xenograft
 
 
 def simulate(
-    scenario: str | Path | WellScenario, *, options: Options | None = None, engine: EngineName = "auto"
+    scenario: str | Path | WellScenario | XenograftScenario, *, options: Options | None = None, engine: EngineName = "auto"
 ) -> Simulation:
     """Simulate a scenario.
 
@@ -25,14 +27,23 @@ def simulate(
     Raises:
         InputError: listing everything wrong with the scenario.
     """
+    if isinstance(scenario, XenograftScenario):
+        return simulate_xenograft(scenario, options=options, engine=engine)
     if isinstance(scenario, WellScenario):
         return simulate_well(scenario, options=options, engine=engine)
     try:
+        if _kind(scenario) == "xenograft":
+            return simulate_xenograft(read_xenograft(scenario), options=options, engine=engine)
         return simulate_well(read_scenario(scenario), options=options, engine=engine)
     except InputError as error:
         raise InputError(
             [Problem(p.rule, p.remedy, p.file or str(scenario), p.row, p.column, p.value) for p in error.problems]
         ) from error
+
+
+def _kind(path: str | Path) -> object:
+    system = read_settings(path).table.get("system")
+    return system.get("kind") if isinstance(system, dict) else None
 
 
 def simulate_file(scenario: str | Path, out: str | Path, *, force: bool = False) -> Simulation:

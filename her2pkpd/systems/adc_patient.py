@@ -35,7 +35,7 @@ def two_populations(positive: float = 0.7, *, HER2: float = 1e6) -> dict[str, di
     table = load_parameters()
     both = {
         "doubling_time": table["tumour.human.doubling_time"].canonical,
-        f"{PAYLOAD}.kmax": table["tumour.human.kmax"].canonical,
+        f"{PAYLOAD}.kmax": table[f"tumour.human.{PAYLOAD}.kmax"].canonical,
     }
     return {
         POSITIVE: {**both, "HER2": HER2, "share": positive},

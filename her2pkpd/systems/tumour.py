@@ -48,7 +48,12 @@ def population_values(line: CellLine, species: str) -> dict[str, float]:
         "HER2": line.HER2.canonical if "HER2" in line.quantities else table["cell.HER2"].canonical,
         "doubling_time": table[f"tumour.{species}.doubling_time"].canonical,
         **cell_sensitivities(line),
+        **{k.removeprefix(f"tumour.{species}."): q.canonical for k, q in table.items() if _is_kill(k, species)},
     }
+
+
+def _is_kill(name: str, species: str) -> bool:
+    return name.startswith(f"tumour.{species}.") and name.endswith(".kmax")
 
 
 def add_tumour(
