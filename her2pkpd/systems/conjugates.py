@@ -21,6 +21,9 @@ from her2pkpd.mechanisms.receptors import ReceptorState
 from her2pkpd.model import Builder, Coefficient
 from her2pkpd.systems.sourced import sourced
 
+DEBRIS = "payload.debris"
+"""Species that books payload lost with the debris of dead cells, nmol."""
+
 CELL_OWN = ("kpino", "tau")
 """Parameters of a population that only ADCs and payloads need."""
 

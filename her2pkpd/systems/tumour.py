@@ -11,14 +11,13 @@ from her2pkpd.mechanisms.population import count, cytosol, surface
 from her2pkpd.mechanisms.receptors import ReceptorState, her2_read_outs, her2_turnover, receptor_states
 from her2pkpd.mechanisms.tumour_growth import tumour_growth
 from her2pkpd.model import Builder, Expression
-from her2pkpd.systems.conjugates import Cytotoxics, cell_sensitivities, cytotoxics
+from her2pkpd.systems.conjugates import DEBRIS, Cytotoxics, cell_sensitivities, cytotoxics
 from her2pkpd.systems.sourced import sourced
 from her2pkpd.units import AVOGADRO
 
 TRANSPORT = tuple(f"tumour.{x}{kind}" for kind in ("", "_payload") for x in ("P", "D", "epsilon"))
 WASHED_OUT = "payload.washed_out"
 DRAINED = "payload.drained"
-DEBRIS = "payload.debris"
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from her2pkpd.library import CellLine, Drug, load_parameters
 from her2pkpd.mechanisms.antibody import antibody_in_medium, epitope_binding
+from her2pkpd.mechanisms.disposition import AMOUNTS, amounts
 from her2pkpd.mechanisms.growth import crowding, signal_driven_growth
 from her2pkpd.mechanisms.kinase import Inhibitor, inhibitor_in_medium, kinase_inhibition
 from her2pkpd.mechanisms.population import medium, population
 from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, receptor_states
 from her2pkpd.mechanisms.signalling import ligand, quasi_steady_signalling
 from her2pkpd.model import Builder, Model
-from her2pkpd.systems.conjugates import Cytotoxics, cell_sensitivities, cytotoxics
+from her2pkpd.systems.conjugates import DEBRIS, Cytotoxics, cell_sensitivities, cytotoxics
 from her2pkpd.systems.sourced import sourced as sourced
 
 GLOBAL = (
@@ -39,6 +40,7 @@ def well_model(
     volume: float = 1e-4,
     ligands: Sequence[str] = (),
     explicit_dar: bool = False,
+    ledger: bool = False,
     name: str = "well",
 ) -> Model:
     """Assemble the model of a well.
@@ -53,6 +55,7 @@ def well_model(
         ligands: any of "NRG1", "EGF".
         explicit_dar: give every payload number of a conjugate a species of its own (``T-DM1.DAR3``) instead of one
             species with the mean DAR.
+        ledger: book payload that goes with the debris of dead cells, for balances.
         name: name of the model.
 
     Returns:
@@ -73,6 +76,9 @@ def well_model(
     for ligand_name in ligands:
         ligand(build, ligand_name)
     toxins.in_medium(build)
+    if ledger:
+        amounts(build)
+        build.species(DEBRIS, AMOUNTS, "nmol")
     bound = {e: [d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")}
     states = receptor_states([*bound["domain IV"], *toxins.conjugates], bound["domain II"])
     for cells, own in populations.items():
@@ -87,7 +93,7 @@ def well_model(
         quasi_steady_signalling(build, cells, ligands=tuple(ligands))
         toxic = [d.name for d in inhibitors if d.off_target]
         signal_driven_growth(build, cells, toxic=toxic, damaged=bool(toxins.payloads))
-        toxins.in_cells(build, cells, states)
+        toxins.in_cells(build, cells, states, ledger=DEBRIS if ledger else "")
     crowding(build, list(populations))
     return build.model()
 
