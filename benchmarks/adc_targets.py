@@ -77,9 +77,7 @@ def kinetics():
         ("2", "lysosomal degradation half-life", (18, 25), LN2 / table["kdeg"].canonical),
         ("3", "efflux half-life, Lys-MCC-DM1", (44, 73), LN2 / kout),
     ]
-    return [
-        Row(n, what, f"{a}-{b} h", f"{x:.1f} h", "input", verdict(a <= x <= b)) for n, what, (a, b), x in rows
-    ]
+    return [Row(n, what, f"{a}-{b} h", f"{x:.1f} h", "input", verdict(a <= x <= b)) for n, what, (a, b), x in rows]
 
 
 def potencies():

@@ -1,6 +1,6 @@
 """Write the published ADC viability curves as a plate the fit reads; the curves themselves are not in this repository.
 
-    python fits/adc-viability/prepare.py [path of adc_invitro_viability_from_scripts.csv]
+python fits/adc-viability/prepare.py [path of adc_invitro_viability_from_scripts.csv]
 """
 
 import sys

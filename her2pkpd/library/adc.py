@@ -77,9 +77,7 @@ def _text(table: Table, name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def with_molecule(
-    drug: Drug | None, table: Table, known: Mapping[str, Drug], problems: Problems
-) -> Drug | None:
+def with_molecule(drug: Drug | None, table: Table, known: Mapping[str, Drug], problems: Problems) -> Drug | None:
     """Add the conjugate of an ADC, or the payload of a free payload, to a drug.
 
     Args:
@@ -93,7 +91,9 @@ def with_molecule(
     """
     kind = _text(_inner(table, "identity"), "kind")
     if kind == "payload":
-        payload = read_payload(section(table, "payload", problems), problems, name=_text(_inner(table, "identity"), "name"))
+        payload = read_payload(
+            section(table, "payload", problems), problems, name=_text(_inner(table, "identity"), "name")
+        )
         return replace(drug, payload=payload) if drug and payload else None
     if kind != "adc":
         for name in ("adc", "linker", "payload"):
@@ -111,7 +111,10 @@ def read_payload(table: Table, problems: Problems, *, name: str) -> Payload | No
     target, charge = table.get("target"), table.get("charge")
     if not isinstance(target, str) or not target.strip():
         problems.add(
-            "a payload must have a target", 'Write target = "tubulin", "TOP1", ...', column="payload.target", value=target
+            "a payload must have a target",
+            'Write target = "tubulin", "TOP1", ...',
+            column="payload.target",
+            value=target,
         )
     if isinstance(charge, bool) or not isinstance(charge, int):
         problems.add(
@@ -132,7 +135,9 @@ def read_payload(table: Table, problems: Problems, *, name: str) -> Payload | No
 def _above_zero(constants: Mapping[str, Quantity], names: tuple[str, ...], key: str, problems: Problems) -> None:
     for name in names:
         if name in constants and constants[name].canonical <= 0:
-            problems.add("must be above zero", "Correct the number.", column=f"{key}.{name}", value=constants[name].value)
+            problems.add(
+                "must be above zero", "Correct the number.", column=f"{key}.{name}", value=constants[name].value
+            )
 
 
 def _read_conjugate(table: Table, known: Mapping[str, Drug], problems: Problems) -> Conjugate | None:
@@ -147,7 +152,9 @@ def _read_conjugate(table: Table, known: Mapping[str, Drug], problems: Problems)
     given = section(table, "payload", problems)
     name = _text(given, "name")
     if not name:
-        problems.add("a payload must have a name", 'Write name = "DXd".', column="payload.name", value=given.get("name"))
+        problems.add(
+            "a payload must have a name", 'Write name = "DXd".', column="payload.name", value=given.get("name")
+        )
     payload = read_payload(given, problems, name=name)
     if len(problems.found) > before or not (antibody and dar and sites and linker and payload):
         return None
@@ -221,7 +228,9 @@ def _linker(table: Table, problems: Problems) -> Linker | None:
     check_keys(table, ["cleavable", *_LINKER], "linker", problems)
     cleavable = table.get("cleavable")
     if not isinstance(cleavable, bool):
-        problems.add("must be true or false", "Say whether an enzyme cuts it.", column="linker.cleavable", value=cleavable)
+        problems.add(
+            "must be true or false", "Say whether an enzyme cuts it.", column="linker.cleavable", value=cleavable
+        )
     if "deconjugation" not in table:
         problems.add("is missing", "Give the loss of a payload in medium, in 1/h.", column="linker.deconjugation")
     if cleavable is True and "cleavage" not in table:

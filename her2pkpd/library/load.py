@@ -157,7 +157,9 @@ def _drugs(path: str | Path | None) -> tuple[Drug, ...]:
     for file, table in sorted(entries, key=lambda entry: is_conjugate(entry[1])):
         problems.file = file
         drug = read_drug(table := completed(table, shelf, plain), problems)
-        drug = with_molecule(drug, table, {plain(w): d for d in drugs.values() for w in (d.name, *d.synonyms)}, problems)
+        drug = with_molecule(
+            drug, table, {plain(w): d for d in drugs.values() for w in (d.name, *d.synonyms)}, problems
+        )
         if drug:
             drugs[drug.name] = drug
     problems.raise_any()

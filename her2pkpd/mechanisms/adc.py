@@ -99,9 +99,7 @@ def held_by(processing: Processing, population: str) -> list[str]:
 
 def cargo(processings: Sequence[Processing], population: str) -> dict[str, Mapping[str, Coefficient]]:
     """What every conjugate brings into the lysosomes with the receptor it sits on; for `her2_turnover`."""
-    return {
-        load.species: {lysosome(x.adc, population): load.payloads} for x in processings for load in x.loads
-    }
+    return {load.species: {lysosome(x.adc, population): load.payloads} for x in processings for load in x.loads}
 
 
 def deconjugation(build: Builder, processing: Processing, *, place: str = "", compartment: str = MEDIUM) -> None:

@@ -90,10 +90,16 @@ class Holding:
     cleaved_by: Mapping[str, str]
 
 
-def holding(payload: str, population: str, processings: Sequence[Processing], states: Sequence[ReceptorState]) -> Holding:
+def holding(
+    payload: str, population: str, processings: Sequence[Processing], states: Sequence[ReceptorState]
+) -> Holding:
     """Everything a population holds of a payload."""
     own = [x for x in processings if x.payload == payload]
-    inside = [free(payload, population), on_target(payload, population), *(n for x in own for n in held_by(x, population))]
+    inside = [
+        free(payload, population),
+        on_target(payload, population),
+        *(n for x in own for n in held_by(x, population)),
+    ]
     carried = {load.species: load.payloads for x in own for load in x.loads}
     bound = {s.species(population): carried[s.domain_iv] for s in states if s.domain_iv in carried}
     cleavable = {x.adc: f"{x.adc}.cleavage" for x in own if x.cleavable}
@@ -132,7 +138,9 @@ def release(build: Builder, population: str, payload: str, held: Holding, *, led
 
         build.reaction(f"{name} set free", {outside: 1}, lambda s, p: freed(p) * lost(s, p), at=where)
         if ledger:
-            build.reaction(f"{name} lost with debris", {ledger: 1}, lambda s, p: (1.0 - freed(p)) * lost(s, p), at=where)
+            build.reaction(
+                f"{name} lost with debris", {ledger: 1}, lambda s, p: (1.0 - freed(p)) * lost(s, p), at=where
+            )
 
     for name in held.inside:
         book(name, cytosol(population), 1.0)

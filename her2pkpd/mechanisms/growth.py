@@ -33,9 +33,7 @@ def crowding(build: Builder, populations: Sequence[str]) -> None:
     )
 
 
-def signal_driven_growth(
-    build: Builder, population: str, *, toxic: Sequence[str] = (), damaged: bool = False
-) -> None:
+def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str] = (), damaged: bool = False) -> None:
     """Division and death of one population.
 
     Adds the quantities ``mu.<population>`` (division, 1/h) and ``death.<population>`` (1/h).

@@ -168,7 +168,9 @@ def transport(
         )
 
 
-def thiele_modulus(shells: Shells, *, kint: float, antigen: float, eps: float, D: float, at_wall: float, KD: float) -> float:
+def thiele_modulus(
+    shells: Shells, *, kint: float, antigen: float, eps: float, D: float, at_wall: float, KD: float
+) -> float:
     """Thiele modulus of an antibody (phi squared): uptake over diffusion; far above 1 only perivascular cells are reached.
 
     phi^2 = kint*RK^2*(antigen/eps)/(D*(at_wall + KD))

@@ -12,7 +12,10 @@ from her2pkpd.simulate.xenograft import XenograftScenario, read_xenograft, simul
 
 
 def simulate(
-    scenario: str | Path | WellScenario | XenograftScenario, *, options: Options | None = None, engine: EngineName = "auto"
+    scenario: str | Path | WellScenario | XenograftScenario,
+    *,
+    options: Options | None = None,
+    engine: EngineName = "auto",
 ) -> Simulation:
     """Simulate a scenario.
 

@@ -59,7 +59,7 @@ def read_scenario(path: str | Path) -> WellScenario:
     kind = system.text("kind", choices=(*KINDS, "xenograft"))
     lines, seeded = _cell_lines(system, problems)
     if kind == "co-culture" and len(lines) < 2 and not problems.found:
-        system.complain("cell_lines", "a co-culture has at least two cell lines", "Add one, or say kind = \"well\".")
+        system.complain("cell_lines", "a co-culture has at least two cell lines", 'Add one, or say kind = "well".')
     volume = system.quantity("volume", "L", 1e-4, low=1e-9)
     ligand = _ligand(system)
     drugs: dict[str, Drug] = {}

@@ -135,9 +135,7 @@ def simulate_xenograft(
     populations = {
         x: {**population_values(scenario.lines[x], "mouse"), "share": share} for x, share in scenario.shares.items()
     }
-    model = xenograft_model(
-        list(scenario.drugs.values()), populations, shells(scenario.shells), volume=scenario.volume
-    )
+    model = xenograft_model(list(scenario.drugs.values()), populations, shells(scenario.shells), volume=scenario.volume)
     problems = Problems()
     p = model.parameter_vector(overrides(scenario.parameters, model, problems))
     known = [RELATIVE, *model.quantity_table, *model.species_index]

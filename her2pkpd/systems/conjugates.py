@@ -107,9 +107,7 @@ class Cytotoxics:
                 default, key = payload.constants[constant], f"{name}.{constant}"
                 build.parameter(f"{population}.{key}", own.get(key, default.canonical), default.canonical_unit)
 
-    def in_cells(
-        self, build: Builder, population: str, states: Sequence[ReceptorState], *, ledger: str = ""
-    ) -> None:
+    def in_cells(self, build: Builder, population: str, states: Sequence[ReceptorState], *, ledger: str = "") -> None:
         """Everything that happens in one population; its ``death`` and ``mu`` must be defined elsewhere."""
         if not self.payloads:
             return
@@ -142,9 +140,7 @@ def cytotoxics(drugs: Sequence[Drug], *, explicit_dar: bool = False) -> Cytotoxi
 def _processing(drug: Drug, explicit: bool) -> Processing:
     molecule = _molecule(drug)
     loads = loads_of(drug.name, molecule.antibody.name, sites=molecule.sites if explicit else None)
-    return Processing(
-        drug.name, molecule.antibody.name, molecule.payload.name, molecule.linker.cleavable, loads
-    )
+    return Processing(drug.name, molecule.antibody.name, molecule.payload.name, molecule.linker.cleavable, loads)
 
 
 def _molecule(drug: Drug) -> Conjugate:

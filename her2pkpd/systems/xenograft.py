@@ -50,7 +50,9 @@ def xenograft_model(
     """
     build, table = Builder(name), load_parameters()
     toxins = cytotoxics(drugs)
-    proteins = [*dict.fromkeys([*(d.name for d in drugs if d.kind == "antibody"), *(d.name for d in toxins.antibodies)])]
+    proteins = [
+        *dict.fromkeys([*(d.name for d in drugs if d.kind == "antibody"), *(d.name for d in toxins.antibodies)])
+    ]
     amounts(build)
     for x in (*proteins, *toxins.conjugates):
         _disposition(build, x, table["mouse.half_life"].canonical)

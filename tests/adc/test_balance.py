@@ -44,9 +44,7 @@ def amount(model, y, p, drug):
 
 
 def well_run(drug, explicit, changes, *, ratio=(4000.0, 4000.0)):
-    cells = {
-        x: {**cell_parameters(load_cell_line(x)), "seeded": n} for x, n in zip(LINES, ratio, strict=True)
-    }
+    cells = {x: {**cell_parameters(load_cell_line(x)), "seeded": n} for x, n in zip(LINES, ratio, strict=True)}
     model = well_model([load_drug(drug)], cells, explicit_dar=explicit, ledger=True)
     doses = conjugate_doses(load_drug(drug), 0.0, 20.0) if explicit else [Add(0.0, drug, 20.0)]
     p = model.parameter_vector({k: v for k, v in changes.items() if k in model.parameter_index})
@@ -82,7 +80,9 @@ def test_debris_takes_what_is_not_released():
 
 
 def test_the_chain_conserves_antibody():
-    model, p, y = well_run("T-DM1", True, SETTINGS["still"] | {"kint": 0.0, "SK-BR-3.kpino": 0.0, "MDA-MB-468.kpino": 0.0})
+    model, p, y = well_run(
+        "T-DM1", True, SETTINGS["still"] | {"kint": 0.0, "SK-BR-3.kpino": 0.0, "MDA-MB-468.kpino": 0.0}
+    )
     s = model.species_index
     free = y[:, [s["trastuzumab"], *(s[f"T-DM1.DAR{n}"] for n in range(1, 9))]].sum(axis=1)
     surface = 4000.0 * 1.2e6 / 6.02214076e23 * 1e9 / 1e-4
@@ -94,7 +94,13 @@ def test_chain_and_mean_dar_agree_on_payload_and_kill_and_differ_in_naked_antibo
     chain, p, y = well_run("T-DM1", True, {})
     mean, q, z = well_run("T-DM1", False, {})
     # The lumped conjugate holds no naked antibody at the start; the binomial lot holds 1 %.
-    for name in ("N.SK-BR-3", "N.MDA-MB-468", "Lys-MCC-DM1", "payload.Lys-MCC-DM1.SK-BR-3", "payload.Lys-MCC-DM1.MDA-MB-468"):
+    for name in (
+        "N.SK-BR-3",
+        "N.MDA-MB-468",
+        "Lys-MCC-DM1",
+        "payload.Lys-MCC-DM1.SK-BR-3",
+        "payload.Lys-MCC-DM1.MDA-MB-468",
+    ):
         a, b = (m.outputs([name], x, v)[:, 0] for m, x, v in ((chain, y, p), (mean, z, q)))
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-14)
     naked = [x[-1, m.species_index["trastuzumab"]] for m, x in ((chain, y), (mean, z))]
