@@ -7,6 +7,7 @@ shipped; nothing is fitted here.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,7 +44,14 @@ def verdict(held: bool) -> str:
     return "pass" if held else "fail"
 
 
-def wells(drugs, lines, lanes, times, changes=None, **own):
+def wells(
+    drugs: Sequence[str],
+    lines: Mapping[str, float],
+    lanes: Sequence[Sequence[Add]],
+    times: Sequence[float],
+    changes: Mapping[str, float] | None = None,
+    **own: float,
+) -> np.ndarray:
     """Cells per lane, time and line."""
     cells = {x: {**cell_parameters(load_cell_line(x)), "seeded": n, **own} for x, n in lines.items()}
     ligands = ("NRG1",) if any(e.species == "NRG1" for lane in lanes for e in lane) else ()
@@ -55,7 +63,7 @@ def wells(drugs, lines, lanes, times, changes=None, **own):
     return found.y[..., [model.species_index[f"N.{x}"] for x in lines]]
 
 
-def curve(drug, line, hours, changes=None):
+def curve(drug: str, line: str, hours: float, changes: Mapping[str, float] | None = None) -> tuple[float, float]:
     """Absolute IC50 (nM, inf if not reached) and the plateau at 30 nM."""
     doses = np.append(np.geomspace(1e-3, 1e3, 61), 30.0)
     cells = wells([drug], {line: 5000.0}, [[], *([Add(0.0, drug, d)] for d in doses)], [0.0, hours], changes)
@@ -68,7 +76,7 @@ def curve(drug, line, hours, changes=None):
     return float(10**x), float(v[-1])
 
 
-def kinetics():
+def kinetics() -> list[Row]:
     """Targets 1 to 3: half-lives of the constants used."""
     table = load_parameters()
     kout = load_drug("Lys-MCC-DM1").payload.constants["kout"].canonical
@@ -80,7 +88,7 @@ def kinetics():
     return [Row(n, what, f"{a}-{b} h", f"{x:.1f} h", "input", verdict(a <= x <= b)) for n, what, (a, b), x in rows]
 
 
-def potencies():
+def potencies() -> list[Row]:
     """Targets 4 to 7 and 25."""
     rows = []
     table = [
@@ -113,7 +121,15 @@ def potencies():
     return rows
 
 
-def co_culture(drug, positive, *, hours=(0.0, 120.0), total=4e5, volume=2e-3, dose=10.0):
+def co_culture(
+    drug: str,
+    positive: float,
+    *,
+    hours: Sequence[float] = (0.0, 120.0),
+    total: float = 4e5,
+    volume: float = 2e-3,
+    dose: float = 10.0,
+) -> dict[str, np.ndarray]:
     """Survival of KPL-4 and MDA-MB-468 in one well, (times,) each, relative to the same well untreated."""
     lines = {"KPL-4": total * positive, "MDA-MB-468": total * (1 - positive)}
     lines = {k: v for k, v in lines.items() if v}
@@ -121,7 +137,7 @@ def co_culture(drug, positive, *, hours=(0.0, 120.0), total=4e5, volume=2e-3, do
     return dict(zip(lines, np.moveaxis(cells[1] / cells[0], -1, 0), strict=True))
 
 
-def bystander():
+def bystander() -> list[Row]:
     """Targets 8 and 9."""
     rows = []
     found = {d: co_culture(d, 0.25) for d in ("T-DXd", "T-DM1")}
@@ -134,7 +150,7 @@ def bystander():
     survival = [co_culture("T-DXd", x)["MDA-MB-468"][-1] for x in shares]
     rows.append(
         Row("9", "same at 0, 10, 25, 50, 90 % positive cells", "falls with the share",
-            ", ".join(f"{100 * x:.0f}" for x in survival) + " %", "predicted", verdict(bool(np.all(np.diff(survival) < 0))))
+            ", ".join(f"{100 * x:.0f}" for x in survival) + " %", "predicted", verdict(survival == sorted(survival, reverse=True)))
     )  # fmt: skip
     hours = np.arange(0.0, 241.0, 4.0)
     both = co_culture("T-DXd", 0.25, hours=hours)
@@ -153,7 +169,7 @@ def bystander():
     return rows
 
 
-def direct_against_bystander():
+def direct_against_bystander() -> list[Row]:
     """Target 11: cells lost per payload that has entered a cell's lysosome, by whose payload it was."""
     # 100 % positive: direct. 25 % positive: what negative cells lose is by payload of others.
     lost = {}
@@ -167,7 +183,7 @@ def direct_against_bystander():
     ]  # fmt: skip
 
 
-def mouse(drug, mg_per_kg, values, hours=504.0):
+def mouse(drug: str, mg_per_kg: float, values: Mapping[str, float], hours: float = 504.0) -> float:
     """Volume of a xenograft of one population over that of the untreated one, after one dose."""
     model = xenograft_model([load_drug(drug)], {"cells": {**values, "share": 1.0}})
     nmol = mg_per_kg * 0.02 / load_drug(drug).molar_mass.canonical * 1e6
@@ -177,7 +193,7 @@ def mouse(drug, mg_per_kg, values, hours=504.0):
     return float(volume[1] / volume[0])
 
 
-def her2_low():
+def her2_low() -> list[Row]:
     """Target 12."""
     rows = []
     for copies in (2e4, 1e5):
@@ -199,7 +215,7 @@ XENOGRAFTS = {
 """HER2 (copies/cell), and kmax (1/d), kc50 (nM), n, doubling time (d) and tau (d) of Scheuher 2023's preprint."""
 
 
-def xenograft_order():
+def xenograft_order() -> list[Row]:
     """Target 28: kill over 21 d, as the logarithm of control over treated volume, from published T-DM1 constants."""
     kill = {}
     for line, (copies, kmax, kc50, n, doubling, tau) in XENOGRAFTS.items():
@@ -220,7 +236,7 @@ def xenograft_order():
     ]  # fmt: skip
 
 
-def binding():
+def binding() -> list[Row]:
     """Targets 13 and 14: occupancy at equilibrium, in a pool that binding does not deplete."""
     drugs = ["T-DM1", "pertuzumab", "trastuzumab"]
     line = load_cell_line("SK-BR-3")
@@ -244,7 +260,7 @@ def binding():
     ]  # fmt: skip
 
 
-def ligand():
+def ligand() -> list[Row]:
     """Target 22."""
     t, p, n = Add(0.0, "T-DM1", 0.1), Add(0.0, "pertuzumab", 100.0), Add(0.0, "NRG1", 7.5)
     lanes = [[], [t], [n], [n, t], [n, p], [n, t, p]]
@@ -258,7 +274,7 @@ def ligand():
     ]  # fmt: skip
 
 
-def dar_chain():
+def dar_chain() -> list[Row]:
     """Target 27: mean DAR of Bender's lot in cynomolgus plasma, by its own chain."""
     days, published = (1, 3, 7, 14, 21), (2.82, 2.53, 2.16, 1.65, 1.26)
     model = dar_plasma_model()

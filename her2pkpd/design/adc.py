@@ -7,7 +7,7 @@ is good if the tumour's is high, and a mixed tumour is only as good as its negat
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ class Setting:
     volume: float = 2e-4
     shells: int = 0
     equal_payload: bool = False
-    options: Options = Options(rtol=1e-6, atol=1e-9)
+    options: Options = field(default_factory=Options)
 
 
 def sweep(adc: Drug, grid: Mapping[str, Sequence[float]], setting: Setting | None = None) -> pd.DataFrame:

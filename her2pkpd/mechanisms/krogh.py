@@ -90,8 +90,8 @@ def tissue(build: Builder, shells: Shells, populations: Sequence[str]) -> None:
     """The fluid compartments of every shell, and how they grow with its cells.
 
     Args:
-        build: the model; must hold ``Vc`` (L), ``tumour.epsilon`` and ``tumour.epsilon_payload``, and for every population and shell
-            its count, and the quantities ``mu`` and ``loss``.
+        build: the model; must hold ``Vc`` (L), ``tumour.epsilon`` and ``tumour.epsilon_payload``, and for every
+            population and shell its count, and the quantities ``mu`` and ``loss``.
         shells: the geometry.
         populations: names without the place.
     """
@@ -107,7 +107,11 @@ def tissue(build: Builder, shells: Shells, populations: Sequence[str]) -> None:
         for name, of in (("expansion", "mu"), ("drainage", "loss")):
             build.quantity(f"{name}{place(i)}", _mean(of, here), "1/h", f"{name} of the fluid of shell {i}")
         for kind in ("protein", "payload"):
-            build.expansion(fluid(kind, i), lambda s, p, q=f"expansion{place(i)}": s[q])
+            build.expansion(fluid(kind, i), _read(f"expansion{place(i)}"))
+
+
+def _read(name: str) -> Expression:
+    return lambda s, p: s[name]
 
 
 def _volume(cells: Sequence[str]) -> Expression:
@@ -171,7 +175,7 @@ def transport(
 def thiele_modulus(
     shells: Shells, *, kint: float, antigen: float, eps: float, D: float, at_wall: float, KD: float
 ) -> float:
-    """Thiele modulus of an antibody (phi squared): uptake over diffusion; far above 1 only perivascular cells are reached.
+    """Thiele modulus of an antibody (phi squared): far above 1 only perivascular cells are reached.
 
     phi^2 = kint*RK^2*(antigen/eps)/(D*(at_wall + KD))
 

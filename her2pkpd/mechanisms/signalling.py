@@ -40,8 +40,8 @@ def quasi_steady_signalling(build: Builder, population: str, *, ligands: tuple[s
     """Signal, pAKT and pERK of a population, relative to the untreated cell without ligand.
 
     Args:
-        build: the model; must hold ``<population>.HER2``, ``<population>.a_li``, ``<population>.a_egfr``, and for each ligand present
-            ``a_ld`` and ``K_<ligand>`` (nM).
+        build: the model; must hold ``<population>.HER2``, ``<population>.a_li``, ``<population>.a_egfr``, and
+            for each ligand present ``a_ld`` and ``K_<ligand>`` (nM).
         population: name of the population.
         ligands: which of "NRG1" and "EGF" the medium holds.
     """

@@ -158,5 +158,5 @@ def simulate_xenograft(
         pd.DataFrame({"time": scenario.times, "time_unit": "h", "variable": n, "value": values[n], "unit": units[n]})
         for n in names
     ]
-    table = pd.concat(parts, ignore_index=True).assign(id=0, status=status)[columns]
+    table = pd.concat(parts, ignore_index=True).assign(id=0, status=status).reindex(columns=columns)
     return Simulation(table, model, found)

@@ -14,7 +14,8 @@ from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, recepto
 from her2pkpd.mechanisms.released import released_payload
 from her2pkpd.mechanisms.signalling import quasi_steady_signalling
 from her2pkpd.model import Builder, Model
-from her2pkpd.systems.well import CELL, GLOBAL, drug_parameters, sourced
+from her2pkpd.systems.sourced import sourced
+from her2pkpd.systems.well import CELL, GLOBAL, drug_parameters
 from her2pkpd.units import AVOGADRO
 
 TUMOUR = "tumour"

@@ -166,9 +166,10 @@ def _exchange(
         transport(build, name, geometry, kind, feed.concentration, books=books, source=feed.species)
         if ledger and payloads is not None:
             for i in range(1, geometry.count + 1):
+                here, drainage = f"{name}{place(i)}", f"drainage{place(i)}"
                 build.reaction(
                     f"{name} drains from shell {i}",
                     {DRAINED: payloads},
-                    lambda s, p, n=f"{name}{place(i)}", d=f"drainage{place(i)}": s[d] * s[n],
+                    lambda s, p, n=here, d=drainage: s[d] * s[n],
                     at=fluid(kind, i),
                 )

@@ -12,7 +12,7 @@ from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, recepto
 from her2pkpd.mechanisms.signalling import ligand, quasi_steady_signalling
 from her2pkpd.model import Builder, Model
 from her2pkpd.systems.conjugates import DEBRIS, Cytotoxics, cell_sensitivities, cytotoxics
-from her2pkpd.systems.sourced import sourced as sourced
+from her2pkpd.systems.sourced import sourced
 
 GLOBAL = (
     "kint",

@@ -96,10 +96,11 @@ def _plasma_deconjugation(build: Builder, drugs: Sequence[Drug], toxins: Cytotox
         rate = constants.get("deconjugation_mouse", constants["deconjugation"])
         key = f"{drug.name}.deconjugation_plasma"
         build.parameter(key, rate.canonical, "1/h")
+        whole = central(drug.name)
         build.reaction(
             f"deconjugation of {drug.name} in plasma",
-            {central(drug.name): -1, central(x.antibody): 1, central(x.payload): f"{drug.name}.DAR"},
-            lambda s, p, key=key, whole=central(drug.name): p[key] * s[whole],
+            {whole: -1, central(x.antibody): 1, central(x.payload): f"{drug.name}.DAR"},
+            lambda s, p, key=key, whole=whole: p[key] * s[whole],
             at=AMOUNTS,
             equation="kdec*A",
         )

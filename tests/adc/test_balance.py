@@ -80,7 +80,7 @@ def test_debris_takes_what_is_not_released():
 
 
 def test_the_chain_conserves_antibody():
-    model, p, y = well_run(
+    model, _, y = well_run(
         "T-DM1", True, SETTINGS["still"] | {"kint": 0.0, "SK-BR-3.kpino": 0.0, "MDA-MB-468.kpino": 0.0}
     )
     s = model.species_index

@@ -55,6 +55,7 @@ def test_its_own_constants_replace_those_of_antibody_and_payload(tmp_path):
     assert drug.conjugate.antibody.binding["KD"].canonical == 0.314
 
 
+MIX = "sites = 8\ndistribution = {{ fractions = {}, " + SOURCED + " }}"
 BAD = {
     "DAR above sites": ("value = 4", "value = 9", "at most the number of sites, 8"),
     "no DAR": ("value = 4", "value = 0", "above zero"),
@@ -67,8 +68,8 @@ BAD = {
     "unknown antibody": ("Herceptin", "nonsense", "must name the antibody"),
     "another ADC as antibody": ("Herceptin", "T-DM1", "must name the antibody"),
     "half a site": ("sites = 8", "sites = 7.5", "sites must be a whole number"),
-    "fractions that do not add up": ("sites = 8", f"sites = 8\ndistribution = {{ fractions = [0.5, 0.4], {SOURCED} }}", "add up to 1"),
-    "another mean": ("sites = 8", f"sites = 8\ndistribution = {{ fractions = [0.5, 0.5], {SOURCED} }}", "has a mean of 0.5"),
+    "fractions that do not add up": ("sites = 8", MIX.format("[0.5, 0.4]"), "add up to 1"),
+    "another mean": ("sites = 8", MIX.format("[0.5, 0.5]"), "has a mean of 0.5"),
 }  # fmt: skip
 
 
@@ -88,6 +89,6 @@ def test_every_mistake_is_named_at_once(tmp_path):
 
 
 def test_only_an_adc_has_a_linker(tmp_path):
-    text = f'[identity]\nname = "trastuzumab"\n[linker]\ncleavable = true\n'
+    text = '[identity]\nname = "trastuzumab"\n[linker]\ncleavable = true\n'
     with pytest.raises(InputError, match="only an ADC has this table"):
         load_drug("trastuzumab", write(tmp_path / "mine.toml", text))
