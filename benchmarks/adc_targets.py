@@ -105,7 +105,7 @@ def potencies() -> list[Row]:
                 f"{ours[0]:.3g} nM, {100 * ours[1]:.0f} %", how, verdict(held))
         )  # fmt: skip
     x, _ = curve("T-DXd", "MDA-MB-468", 144)
-    rows.append(Row("7", "T-DXd in MDA-MB-468, 144 h: IC50", "> 65 nM", f"{x:.3g} nM", "predicted", verdict(x > 65)))
+    rows.append(Row("7", "T-DXd in MDA-MB-468, 144 h: IC50", "> 65 nM", f"{x:.3g} nM", "calibrated", verdict(x > 65)))
     jurkat = {d: curve(d, "Jurkat", 72)[0] for d in ("T-DM1", "T-DXd")}
     for drug, published in (("T-DM1", 100.0), ("T-DXd", 300.0)):
         rows.append(
@@ -150,7 +150,8 @@ def bystander() -> list[Row]:
     survival = [co_culture("T-DXd", x)["MDA-MB-468"][-1] for x in shares]
     rows.append(
         Row("9", "same at 0, 10, 25, 50, 90 % positive cells", "falls with the share",
-            ", ".join(f"{100 * x:.0f}" for x in survival) + " %", "predicted", verdict(survival == sorted(survival, reverse=True)))
+            ", ".join(f"{100 * x:.0f}" for x in survival) + " %", "predicted",
+            verdict(survival == sorted(survival, reverse=True)))
     )  # fmt: skip
     hours = np.arange(0.0, 241.0, 4.0)
     both = co_culture("T-DXd", 0.25, hours=hours)
