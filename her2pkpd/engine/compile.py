@@ -23,12 +23,14 @@ class Target:
         features: LLVM's feature string.
         width: lanes per vector that fit it best.
         fma: whether it has fused multiply-add.
+        reciprocals: how it starts a reciprocal, see `emit.asm.Asm`; empty where it had better divide.
     """
 
     cpu: str
     features: str
     width: int
     fma: bool
+    reciprocals: str = ""
 
 
 @cache
@@ -40,7 +42,11 @@ def host() -> Target:
     flags = dict(features)
     arm = llvm.get_process_triple().startswith(("aarch64", "arm64"))
     width = 8 if flags.get("avx512f") else 4 if flags.get("avx2") else 4 if arm else 2
-    return Target(llvm.get_host_cpu_name(), features.flatten(), width, bool(flags.get("fma")) or arm)
+    cpu = llvm.get_host_cpu_name()
+    # AMD divides eight doubles in ten cycles, which a refined reciprocal does not beat; others take sixteen or more.
+    refine = flags.get("avx512f") and flags.get("avx512vl") and not cpu.startswith("znver")
+    fma = bool(flags.get("fma")) or arm
+    return Target(cpu, features.flatten(), width, fma, "rcp14" if refine else "")
 
 
 @cache
