@@ -1,4 +1,4 @@
-"""Which permeability should an ADC's payload have, in a pure and in a mixed tumour? A map over DAR and HER2-positive share.
+"""Which permeability should an ADC's payload have? A map over DAR and the share of HER2-positive cells.
 
     python examples/adc_design.py [map.png]
 
