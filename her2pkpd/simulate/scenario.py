@@ -13,8 +13,11 @@ from her2pkpd.library import CellLine, Drug, Library, read_library
 from her2pkpd.settings import Section, nearest, read_settings
 from her2pkpd.systems.well import LIGANDS
 
-KINDS = ("well", "patient")
-"""Systems that can be simulated; each further kind adds its name here and a reader below."""
+KINDS = ("well", "co-culture")
+"""Kinds this reader takes."""
+
+ELSEWHERE = ("xenograft", "patient")
+"""Kinds with readers of their own: `her2pkpd.simulate.xenograft` and `her2pkpd.simulate.patient_scenario`."""
 
 MAX_TIMES = 1_000_000
 MAX_CELLS = 1e12
@@ -56,9 +59,11 @@ def read_scenario(path: str | Path) -> WellScenario:
     top = read_settings(path)
     problems = top.problems
     system = top.section("system")
-    system.text("kind", choices=KINDS)
+    kind = system.text("kind", choices=(*KINDS, *ELSEWHERE))
     library = read_library(system, path)
     lines, seeded = _cell_lines(system, library, problems)
+    if kind == "co-culture" and len(lines) < 2 and not problems.found:
+        system.complain("cell_lines", "a co-culture has at least two cell lines", 'Add one, or say kind = "well".')
     volume = system.quantity("volume", "L", 1e-4, low=1e-9)
     ligand = _ligand(system)
     drugs: dict[str, Drug] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,10 +59,10 @@ def simulate_well(scenario: WellScenario, *, options: Options | None = None, eng
     """
     model = scenario_model(scenario)
     problems = Problems()
-    overrides = _overrides(scenario, model, problems)
+    changes = overrides(scenario.parameters, model, problems, Library(scenario.drugs, scenario.lines))
     variables = _variables(scenario, model, problems)
     problems.raise_any()
-    parameters = model.parameter_vector(overrides)
+    parameters = model.parameter_vector(changes)
     lanes = [_events(scenario, model, treated) for treated in (True, False)]
     stop = max(float(scenario.times[-1]), max((e.time for e in scenario.events), default=0.0))
     segments = compile_segments(model, lanes, start=0.0, stop=stop)
@@ -79,10 +80,10 @@ def scenario_model(scenario: WellScenario) -> Model:
     )
 
 
-def _overrides(scenario: WellScenario, model: Model, problems: Problems) -> dict[str, float]:
+def overrides(given: Mapping[str, Any], model: Model, problems: Problems, library: Library) -> dict[str, float]:
+    """The ``[parameters]`` of a scenario in canonical units; what is wrong with them is recorded."""
     values: dict[str, float] = {}
-    library = Library(scenario.drugs, scenario.lines)
-    for written, text in scenario.parameters.items():
+    for written, text in given.items():
         name = library.spelt(written)
         index = model.parameter_index.get(name)
         if index is None:
