@@ -104,7 +104,7 @@ def _find(kind: str, name: str, entries: Mapping[str, tuple[Any, tuple[str, ...]
 
 def _tables(path: str | Path | None, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """File label and contents of the library's files of one kind, then of the user's."""
-    pattern = {"drug": "drugs/*.toml", "cell lines": "cell_lines*.toml", "parameters": "parameters.toml"}[kind]
+    pattern = {"drug": "drugs/*.toml", "cell lines": "cell_lines*.toml", "parameters": "parameters*.toml"}[kind]
     files = sorted(_HERE.glob(pattern))
     if path is not None:
         files += sorted(Path(path).glob(pattern)) if Path(path).is_dir() else [Path(path)]
