@@ -24,7 +24,8 @@ BLOCK = 190.0
 def free_names() -> list[str]:
     """Parameters of the network that calibration may move, with a positive range."""
     table = load_parameters()
-    return [k for k, q in table.items() if k.startswith(("net.", "kint.EGFR_", "kint.HER2_")) and q.spread]
+    network = ("net.", "kint.EGFR_driven", "kint.HER2_driven")
+    return [k for k, q in table.items() if k.startswith(network) and q.source.certainty == "calibrated"]
 
 
 def bounds(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -164,6 +165,5 @@ class DrugModel:
             (ratio(2, "pERK", 1), 0.5, 0.4), (ratio(2, "HER3.membrane", 6), 2.5, 0.25), (ratio(3, "pAKT", 5), 1.1, 0.3),
             (ratio(4, "pAKT", 3), 4.0, 0.3), (ratio(5, "pAKT", 5), 0.25, 0.4), (ratio(6, "pAKT", 5), 0.6, 0.25),
             (ratio(8, "pAKT", 5, 7), 0.6, 0.25), (last[0, "AKT"], 0.17, 0.2), (ratio(12, "pAKT", 5), 1.4, 0.2),
-            (ratio(11, "survival", 5), 0.2, 0.4), (ratio(9, "survival", 5), 0.93, 0.05),
         ]  # fmt: skip
         return np.array([np.log(max(x, 1e-4) / goal) / tolerance for x, goal, tolerance in targets])

@@ -37,7 +37,7 @@ from her2pkpd.model import Builder, Model, Source
 
 CELL_NETWORK = ("PTEN", "PI3K", "RAS")
 BASELINE = ("AKT0", "ERK0", "FOXO0")
-GROWTH = ("w", "S50", "S_crit", "k_apo", "tolerance")
+GROWTH = ("w", "S_crit", "k_apo", "tolerance")
 WELL = ("kint", "Vc", "kturn.HER2", "kturn.EGFR", "Nmax")
 NETWORK_PREFIXES = ("net.", "dimer.", "kint.", "adcc.", "NRG1.", "EGF.")
 EQUILIBRATION = 600.0
@@ -185,8 +185,10 @@ def _parameters(
     for key in WELL:
         _sourced(build, key)
     _sourced(build, "kshed", value=None if options.shedding else 0.0)
-    for key in ("n_S", "n_crit"):
-        _sourced(build, key)
+    # Division follows the survival switch of the network, not the plate model's own drive.
+    _sourced(build, "n_S", "net.n_survival")
+    _sourced(build, "n_crit")
+    _sourced(build, f"{name}.S50", "net.S_survival")
     for receptor in RECEPTORS:
         _sourced(build, f"{name}.{receptor}", f"cell.{receptor}", own.get(receptor, 0.0))
     for key in CELL_NETWORK + GROWTH:
