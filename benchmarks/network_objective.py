@@ -25,7 +25,7 @@ def free_names() -> list[str]:
     """Parameters of the network that calibration may move, with a positive range."""
     table = load_parameters()
     network = ("net.", "kint.EGFR_driven", "kint.HER2_driven")
-    return [k for k, q in table.items() if k.startswith(network) and q.source.certainty == "calibrated"]
+    return [k for k, q in table.items() if k.startswith(network) and "network_calibration" in q.source.citation]
 
 
 def bounds(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
