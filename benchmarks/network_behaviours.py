@@ -217,7 +217,7 @@ def growth_rows(plate: Plate) -> list[Row]:
         return 1.0 - np.divide(*[plate.run(line, [treatment], (0.0, 10.0), changes={"effectors": e})[0, 1, 0] for e in (effectors, 0.0)])
 
     killed = {x: lysis(x, t) for x in ("SK-BR-3", "JIMT-1", "MCF-7", "MDA-MB-468")}
-    both = [lysis("NCI-N87", {"trastuzumab": 0.02}, 20.0), lysis("NCI-N87", {"pertuzumab": 0.2}, 20.0), lysis("NCI-N87", {"trastuzumab": 0.02, "pertuzumab": 0.2}, 20.0)]
+    both = [lysis("NCI-N87", {"trastuzumab": 0.005}, 20.0), lysis("NCI-N87", {"pertuzumab": 0.02}, 20.0), lysis("NCI-N87", {"trastuzumab": 0.005, "pertuzumab": 0.02}, 20.0)]
     n87 = plate.gr("NCI-N87", [t, p, {**t, **p}])
     return [
         row("R15", "Trastuzumab in SK-BR-3: partial, EC50 above KD", "GRmax 0.4 to 0.6; GEC50 1 to 10 nM (3x)", f"{curve[-1]:.2f}; {half:.2f} nM",

@@ -46,7 +46,7 @@ def main() -> None:
     for ligand in ("EGF", "NRG1"):
         columns = [j for j, (x, _) in enumerate(data.conditions) if x == ligand]
         for k, what in enumerate(("pERK", "pAKT")):
-            ours, theirs = (x[:, columns, :, k] for x in (predicted, observed))
+            ours, theirs = (x[..., k][:, columns] for x in (predicted, observed))
             result.setdefault(ligand, {})[what] = float(spearmanr(ours.mean((1, 2)), theirs.mean((1, 2)))[0])
             per = [float(spearmanr(ours[:, -1, t], theirs[:, -1, t])[0]) for t in range(3)]
             result[ligand] |= {f"{what} at {m} min, high dose": v for m, v in zip((10, 30, 90), per, strict=True)}
