@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0133, RUF015 - rows of a table
 """Published behaviours of HER2 signalling and its inhibitors against the network with the library's defaults.
 
 Writes results/network_behaviours.json and the table of docs/science/behaviours.md.
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from network_data import niepel
-from network_objective import BLOCK, CELL, DOWNSTREAM, LIGANDS, FoldModel, BlotModel, any_line, own_values, responses
+from network_objective import BLOCK, CELL, DOWNSTREAM, LIGANDS, BlotModel, FoldModel, any_line, own_values, responses
 from scipy.stats import spearmanr
 
 from her2pkpd.dosing import Add, Wash, compile_segments
@@ -27,7 +28,14 @@ KINASE = ("lapatinib", "neratinib", "tucatinib")
 
 def row(number: str, behaviour: str, published: str, ours: str, passed: bool, note: str = "") -> Row:
     """One line of the table."""
-    return {"id": number, "behaviour": behaviour, "published": published, "ours": ours, "pass": bool(passed), "note": note}
+    return {
+        "id": number,
+        "behaviour": behaviour,
+        "published": published,
+        "ours": ours,
+        "pass": bool(passed),
+        "note": note,
+    }
 
 
 class Plate:
@@ -79,7 +87,9 @@ def sensitivity(plate: Plate) -> Row:
     lines = [x for x in lines if load_cell_line(x).tissue in ("breast", "")]
     potency = [plate.gr50(x, "lapatinib") for x in lines]
     rho = spearmanr([own_values(x)["HER2"] for x in lines], potency)[0]
-    return row("B2", "Lapatinib sensitivity tracks HER2", "Spearman -0.79 (n 29)", f"{rho:.2f} (n {len(lines)})", rho < -0.5)
+    return row(
+        "B2", "Lapatinib sensitivity tracks HER2", "Spearman -0.79 (n 29)", f"{rho:.2f} (n {len(lines)})", rho < -0.5
+    )
 
 
 def courses() -> list[Row]:
@@ -186,10 +196,23 @@ def competition() -> Row:
 
     twin = replace(load_drug("trastuzumab"), name="T-DM1")
     options = CellOptions(growth=False)
-    model = cell_model(CELL, {"HER2": 1e4}, drugs=[load_drug("trastuzumab"), twin, load_drug("pertuzumab")], options=options)
+    model = cell_model(
+        CELL, {"HER2": 1e4}, drugs=[load_drug("trastuzumab"), twin, load_drug("pertuzumab")], options=options
+    )
     p, y = baseline(model, model.parameter_vector({f"{CELL}.HER2": 1e6, "V": 1.0, "kint.antibody_pair": 1.3}), CELL)
-    lanes = [[Add(0.0, "T-DM1", 1.0), *([Add(0.0, d, x)] if d else [])] for d, x in (("", 0), ("trastuzumab", 9.0), ("pertuzumab", 100.0))]
-    solution = solve(Batch(model, np.repeat(p, 3, 0), compile_segments(model, lanes, start=0.0, stop=48.0), np.array([48.0]), np.repeat(y, 3, 0)))
+    lanes = [
+        [Add(0.0, "T-DM1", 1.0), *([Add(0.0, d, x)] if d else [])]
+        for d, x in (("", 0), ("trastuzumab", 9.0), ("pertuzumab", 100.0))
+    ]
+    solution = solve(
+        Batch(
+            model,
+            np.repeat(p, 3, 0),
+            compile_segments(model, lanes, start=0.0, stop=48.0),
+            np.array([48.0]),
+            np.repeat(y, 3, 0),
+        )
+    )
     carried = lambda state, drug: sum(  # noqa: E731
         x * n.count(drug) for n, x in zip(model.species_index, state, strict=True) if n.endswith(CELL)
     )
@@ -206,18 +229,35 @@ def growth_rows(plate: Plate) -> list[Row]:
     curve = plate.gr("SK-BR-3", [{"trastuzumab": d} for d in doses])
     half = float(doses[np.argmax(curve < 0.5 * (1 + curve[-1]))])
     flat = {x: float(plate.gr(x, [{"trastuzumab": 100.0}])[0]) for x in ("HCC1954", "MCF-7", "MCF-10A")}
-    order = {x: [plate.gr50(x, d, 3000.0) for d in ("neratinib", "tucatinib", "lapatinib")] for x in ("SK-BR-3", "BT-474")}
+    order = {
+        x: [plate.gr50(x, d, 3000.0) for d in ("neratinib", "tucatinib", "lapatinib")] for x in ("SK-BR-3", "BT-474")
+    }
     hours = np.concatenate([[0.0], 24.0 + np.arange(0, 121.0)])
-    akt = plate.run("SK-BR-3", [{"lapatinib": 500.0}, {"neratinib": 50.0}], hours, ("pHER2",), washes=[24.0, 24.0])[..., 0]
+    akt = plate.run("SK-BR-3", [{"lapatinib": 500.0}, {"neratinib": 50.0}], hours, ("pHER2",), washes=[24.0, 24.0])[
+        ..., 0
+    ]
     share = akt / akt[:, :1]
     wait = [float(hours[1:][np.argmax(x[1:] > 0.8)] - 24.0) if (x[1:] > 0.8).any() else 120.0 for x in share]
     t, p, n = {"trastuzumab": 100.0}, {"pertuzumab": 400.0}, {"NRG1": 5.0}
-    gr = dict(zip(("T", "P", "TP", "N", "NT", "NP", "NTP"), plate.gr("SK-BR-3", [t, p, {**t, **p}, n, {**n, **t}, {**n, **p}, {**n, **t, **p}]), strict=True))
+    gr = dict(
+        zip(
+            ("T", "P", "TP", "N", "NT", "NP", "NTP"),
+            plate.gr("SK-BR-3", [t, p, {**t, **p}, n, {**n, **t}, {**n, **p}, {**n, **t, **p}]),
+            strict=True,
+        )
+    )
+
     def lysis(line: str, treatment: Mapping[str, float], effectors: float = 60.0) -> float:
-        return 1.0 - np.divide(*[plate.run(line, [treatment], (0.0, 10.0), changes={"effectors": e})[0, 1, 0] for e in (effectors, 0.0)])
+        return 1.0 - np.divide(
+            *[plate.run(line, [treatment], (0.0, 10.0), changes={"effectors": e})[0, 1, 0] for e in (effectors, 0.0)]
+        )
 
     killed = {x: lysis(x, t) for x in ("SK-BR-3", "JIMT-1", "MCF-7", "MDA-MB-468")}
-    both = [lysis("NCI-N87", {"trastuzumab": 0.005}, 20.0), lysis("NCI-N87", {"pertuzumab": 0.02}, 20.0), lysis("NCI-N87", {"trastuzumab": 0.005, "pertuzumab": 0.02}, 20.0)]
+    both = [
+        lysis("NCI-N87", {"trastuzumab": 0.005}, 20.0),
+        lysis("NCI-N87", {"pertuzumab": 0.02}, 20.0),
+        lysis("NCI-N87", {"trastuzumab": 0.005, "pertuzumab": 0.02}, 20.0),
+    ]
     n87 = plate.gr("NCI-N87", [t, p, {**t, **p}])
     return [
         row("R15", "Trastuzumab in SK-BR-3: partial, EC50 above KD", "GRmax 0.4 to 0.6; GEC50 1 to 10 nM (3x)", f"{curve[-1]:.2f}; {half:.2f} nM",
@@ -239,14 +279,30 @@ def growth_rows(plate: Plate) -> list[Row]:
 def main() -> None:
     """Run and write."""
     plate = Plate((*ANTIBODIES, *KINASE))
-    rows = [sensitivity(plate), *courses(), *network_responses(), folds(), *receptor_rows(plate), competition(), *growth_rows(plate)]
+    rows = [
+        sensitivity(plate),
+        *courses(),
+        *network_responses(),
+        folds(),
+        *receptor_rows(plate),
+        competition(),
+        *growth_rows(plate),
+    ]
     rows.sort(key=lambda r: (str(r["id"])[0], int(str(r["id"])[1:])))
     passed = sum(bool(r["pass"]) for r in rows)
     RESULT.write_text(json.dumps({"passed": passed, "of": len(rows), "rows": rows}, indent=1) + "\n", encoding="utf-8")
     head = (PAGE.read_text("utf-8") if PAGE.exists() else "<!-- table -->\n<!-- end -->\n").split("<!-- table -->")[0]
     tail = (PAGE.read_text("utf-8") if PAGE.exists() else "<!-- end -->\n").split("<!-- end -->")[1]
-    table = [f"{passed} of {len(rows)} behaviours pass.", "", "| # | behaviour | published | network | |", "| --- | --- | --- | --- | --- |"]
-    table += [f"| {r['id']} | {r['behaviour']} | {r['published']} | {r['ours']} | {'pass' if r['pass'] else 'FAIL'}{' (' + str(r['note']) + ')' if r['note'] else ''} |" for r in rows]
+    table = [
+        f"{passed} of {len(rows)} behaviours pass.",
+        "",
+        "| # | behaviour | published | network | |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    table += [
+        f"| {r['id']} | {r['behaviour']} | {r['published']} | {r['ours']} | {'pass' if r['pass'] else 'FAIL'}{' (' + str(r['note']) + ')' if r['note'] else ''} |"
+        for r in rows
+    ]
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(head + "<!-- table -->\n" + "\n".join(table) + "\n<!-- end -->" + tail, encoding="utf-8")
     print("\n".join(table))

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - rows of a table
 """Joint fit of pERK and pAKT in MCF-7, BT-474 and SK-BR-3 under EGF and HRG with one network.
 
 Per line only HER2, HER3 and EGFR move, within the two-fold spread of their measurement. Bands are the 95 % interval
@@ -71,7 +72,9 @@ def main() -> None:
     best, band = predict(fit.x), np.quantile(draws, [0.025, 0.975], axis=0)
     m = len(blots.residuals({}))
     part = residuals(fit.x)[:m]
-    erk_peak = {line: [float(IMOTO_MINUTES[np.argmax(best[i, 0, g])]) for g in (0, 1)] for i, line in enumerate(blots.data)}
+    erk_peak = {
+        line: [float(IMOTO_MINUTES[np.argmax(best[i, 0, g])]) for g in (0, 1)] for i, line in enumerate(blots.data)
+    }
     kept = {line: {f"{w} {x}": float(best[i, r, g, 5] / best[i, r, g].max()) for r, w in enumerate(("pERK", "pAKT")) for g, x in enumerate(("EGF", "HRG"))}
             for i, line in enumerate(blots.data)}  # fmt: skip
     measured = np.stack([x for x, _ in blots.data.values()])

@@ -54,9 +54,7 @@ def main() -> None:
         result[ligand]["all pairs of line, dose, time and read-out"] = float(
             spearmanr(predicted[:, columns].ravel(), observed[:, columns].ravel())[0]
         )
-    result["none"] = {
-        w: float(spearmanr(basal[:, k], data.control[:, k])[0]) for k, w in enumerate(("pERK", "pAKT"))
-    }
+    result["none"] = {w: float(spearmanr(basal[:, k], data.control[:, k])[0]) for k, w in enumerate(("pERK", "pAKT"))}
     RESULT.write_text(json.dumps({"lines": len(data.lines), "spearman of held-out lines": result}, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

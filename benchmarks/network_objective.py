@@ -15,7 +15,13 @@ CELL = "cell"
 """Name of the population in models that stand for any line."""
 
 LIGANDS = ("NRG1", "EGF")
-DOWNSTREAM = {"MEKi": "MEK", "PI3Ki": "PI3K", "rapamycin": "mTOR", "AKTi": "AKT:ATP", "AKTi_allosteric": "AKT:allosteric"}
+DOWNSTREAM = {
+    "MEKi": "MEK",
+    "PI3Ki": "PI3K",
+    "rapamycin": "mTOR",
+    "AKTi": "AKT:ATP",
+    "AKTi_allosteric": "AKT:allosteric",
+}
 DRUGS = ("trastuzumab", "pertuzumab", "lapatinib", "neratinib")
 BLOCK = 190.0
 """nM of a downstream inhibitor of Ki 10 nM: 95 % of its target."""
@@ -107,7 +113,10 @@ class BlotModel:
         """Scaled predictions, (line, read-out, ligand, time); `factors` multiply HER2, HER3, EGFR per line."""
         scale = np.ones((3, 3)) if factors is None else factors
         lines = [
-            {k: v * (s[("HER2", "HER3", "EGFR").index(k)] if k in ("HER2", "HER3", "EGFR") else 1.0) for k, v in x.items()}
+            {
+                k: v * (s[("HER2", "HER3", "EGFR").index(k)] if k in ("HER2", "HER3", "EGFR") else 1.0)
+                for k, v in x.items()
+            }
             for x, s in zip(self.lines, scale, strict=True)
         ]
         treatments = [{"EGF": 10.0}, {"NRG1": 10.0}]

@@ -17,7 +17,13 @@ def test_example_runs(path):
 
 
 def test_dual_blockade_needs_the_ligand():
-    done = subprocess.run([sys.executable, str(EXAMPLES[0])], capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES[0].parent / "dual_blockade.py")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
     rows = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in done.stdout.splitlines()[1:]}
     assert rows["pertuzumab"][0] == 1.0
     assert rows["both"][0] == rows["trastuzumab"][0]

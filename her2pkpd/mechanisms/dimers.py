@@ -212,9 +212,7 @@ def _next(form: Form, present: list[Form]) -> list[tuple[str, Form]]:
     return iv + ii
 
 
-def _antibody(
-    build: Builder, drug: str, population: str, free: str, bound: str, many: tuple[float, float]
-) -> None:
+def _antibody(build: Builder, drug: str, population: str, free: str, bound: str, many: tuple[float, float]) -> None:
     build.reaction(
         f"{drug} binds {free} to {bound}",
         {drug: -1, free: -1, bound: 1},

@@ -37,5 +37,3 @@ def her2_expression(build: Builder, population: str) -> None:
             lambda s, p, name=name, steady=steady: p["kdeg_mRNA"] * (steady(p) - s[name]),
             equation="kdeg_mRNA*(n/2*k_tx - m)",
         )
-
-

@@ -13,7 +13,7 @@ Ligand-driven dimers are far from linear (a >> 1) and so resist inhibitors; spon
     AKT   ka*PIP3/(Ka + PIP3)*(1 - AKT)*(1 - allosteric) - kda*AKT*(1 - protection*ATP-competitive)
     S6K, IRS1, FOXO and HER3 mRNA follow (AKT -| FOXO -> HER3)
 
-pAKT is what a blot shows; AKT activity is pAKT whose kinase is free of inhibitor. The structure is assembled from
+pAKT is what a blot shows; AKT activity is pAKT whose kinase is free of inhibitor. The structure is assembled of
 published edges (Sergina 2007, Garrett 2011, Turke 2012, Nakakuki 2010, Okuzumi 2009); the algebra is this package's own.
 """
 

@@ -64,7 +64,9 @@ def test_every_reversible_cycle_is_in_detailed_balance():
     doses = [("NRG1", 2.0), ("EGF", 3.0), ("trastuzumab", 0.4), ("pertuzumab", 1.0)]
     state = settle(model, doses, {"V": 1e3}, hours=2e5)
     p = list(model.parameter_vector({**STILL, "V": 1e3}))
-    reversible = [r for r in model.reactions if "pairs with" in r.name or "binds HER" in r.name or "binds EGFR" in r.name]
+    reversible = [
+        r for r in model.reactions if "pairs with" in r.name or "binds HER" in r.name or "binds EGFR" in r.name
+    ]
     assert len(reversible) > 40
     for reaction in reversible:
         assert abs(equilibrium(model, state, p, reaction)) < 1e-5, reaction.name
@@ -99,8 +101,10 @@ def test_trastuzumab_leaves_homodimers_and_takes_spontaneous_heterodimers():
     model = cell("trastuzumab", ligands=())
     bare = settle(model, [], {})
     treated = settle(model, [("trastuzumab", 1e4)], {"V": 1.0})
+
     def homo(s):
         return sum(x for n, x in s.items() if n.count("HER2") == 2 and "|" in n)
+
     # HER2:HER3 gives its HER2 back, which pairs with itself.
     assert homo(treated) == pytest.approx(homo(bare), rel=0.03)
     assert treated[f"HER2|HER3.{CELL}"] < 0.01 * bare[f"HER2|HER3.{CELL}"]
@@ -113,8 +117,10 @@ def test_pertuzumab_blocks_driven_pairs_and_nothing_else():
     alone = settle(model, [("pertuzumab", 1e5)], {"V": 1.0})
     key = f"HER2|HER3:NRG1.{CELL}"
     assert blocked[key] < 0.01 * driven[key]
+
     def pairs(s):
         return sum(x for n, x in s.items() if n.startswith("HER2") and "|HER3" in n)
+
     assert pairs(alone) == pytest.approx(pairs(bare), rel=1e-3)
 
 
