@@ -14,7 +14,8 @@ Ligand-driven dimers are far from linear (a >> 1) and so resist inhibitors; spon
     S6K, IRS1, FOXO and HER3 mRNA follow (AKT -| FOXO -> HER3)
 
 pAKT is what a blot shows; AKT activity is pAKT whose kinase is free of inhibitor. The structure is assembled of
-published edges (Sergina 2007, Garrett 2011, Turke 2012, Nakakuki 2010, Okuzumi 2009); the algebra is this package's own.
+published edges (Sergina 2007, Garrett 2011, Turke 2012, Nakakuki 2010, Okuzumi 2009); the algebra is this
+package's own.
 """
 
 from collections.abc import Mapping
