@@ -7,9 +7,10 @@ Fcgamma receptor IIIa is F158 bind the Fc part half as tightly as V158 and need 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from her2pkpd.mechanisms.population import count
-from her2pkpd.model import Builder
+from her2pkpd.model import Builder, Scope
 
 
 def adcc(build: Builder, population: str, bound: Mapping[str, float]) -> None:
@@ -28,7 +29,7 @@ def adcc(build: Builder, population: str, bound: Mapping[str, float]) -> None:
     label = f"antibodies_bound.{population}"
     build.quantity(label, lambda s, p: sum((n * s[x] for x, n in bound.items()), 0.0), "copies/cell", "bound")
 
-    def rate(s, p):  # noqa: ANN001, ANN202
+    def rate(s: Scope, p: Scope) -> Any:
         half = p["adcc.B50"] * (1.0 + p["adcc.F158"] * (p["adcc.F158_ratio"] - 1.0))
         reach = p["effectors"] / (p["effectors"] + p["adcc.E50"])
         return p["adcc.kmax"] * reach * s[label] / (half + s[label])

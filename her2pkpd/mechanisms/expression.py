@@ -6,7 +6,9 @@ ERBB2 alone from two copies. Both can make the same HER2, and the neighbours tel
 mRNA is relative to a cell with two copies and normal k_tx:  dm/dt = kdeg_mRNA*(n/2*k_tx - m).
 """
 
-from her2pkpd.model import Builder
+from typing import Any
+
+from her2pkpd.model import Builder, Scope
 
 NEIGHBOURS = ("GRB7", "STARD3")
 
@@ -26,7 +28,7 @@ def her2_expression(build: Builder, population: str) -> None:
     """
     for gene in ("ERBB2", *NEIGHBOURS):
 
-        def steady(p, own=gene == "ERBB2"):  # noqa: ANN001, ANN202
+        def steady(p: Scope, own: bool = gene == "ERBB2") -> Any:
             return p[f"{population}.gene_copies"] / 2.0 * (p[f"{population}.k_tx"] if own else 1.0)
 
         name = mrna(gene, population)
