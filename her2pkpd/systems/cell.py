@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from her2pkpd.engine import Batch, Options, Segments, solve
-from her2pkpd.errors import ComputationError
+from her2pkpd.errors import ComputationError, InputError, Problem
 from her2pkpd.library import CellLine, Drug, load_parameters
 from her2pkpd.mechanisms.adcc import adcc
 from her2pkpd.mechanisms.antibody import antibody_in_medium
@@ -84,8 +84,15 @@ def cell_model(
 
     Returns:
         The `Model`. Start it from `baseline`: its own initial values are not the untreated cell's steady state.
+
+    Raises:
+        InputError: for a drug that is neither an antibody nor a kinase inhibitor.
     """
     options = options or CellOptions()
+    strangers = [d.name for d in drugs if d.kind not in ("antibody", "tki")]
+    if strangers:
+        rule = f"the cell model takes antibodies and kinase inhibitors, not {', '.join(strangers)}"
+        raise InputError(Problem(rule, "Leave it out, or use the system that models its kind."))
     build = Builder(f"cell {name}")
     _parameters(build, name, own, ligands, options)
     medium(build, volume=1e-4)
