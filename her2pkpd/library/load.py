@@ -119,7 +119,7 @@ def find(kind: str, name: str, entries: Iterable[_Entry]) -> _Entry:
     raise InputError(Problem(f"unknown {kind}", f"{hint} Your own can be added in a TOML file.", value=name))
 
 
-_PATTERNS = {"drug": "drugs/*.toml", "cell lines": "cell_lines*.toml", "parameters": "parameters.toml"}
+_PATTERNS = {"drug": "drugs/*.toml", "cell lines": "cell_lines*.toml", "parameters": "parameters*.toml"}
 
 
 def own_files(path: str | Path, *patterns: str) -> tuple[Path, ...]:
