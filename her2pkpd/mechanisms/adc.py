@@ -127,6 +127,24 @@ def deconjugation(build: Builder, processing: Processing, *, place: str = "", co
         )
 
 
+def antibody_pinocytosis(build: Builder, population: str, antibody: str) -> None:
+    """Naked antibody is taken up with the medium like the conjugate it came from, and digested.
+
+    Args:
+        build: the model; must hold ``<population>.kpino`` (1/h).
+        population: name of the population.
+        antibody: its name where it is dissolved, without the place.
+    """
+    kpino, dissolved = f"{constants(population)}.kpino", around(antibody, population)
+    build.reaction(
+        f"pinocytosis of {dissolved} by {population}",
+        {dissolved: -1},
+        lambda s, p: p[kpino] * s[dissolved],
+        at=cytosol(population),
+        equation=f"kpino*[{dissolved}]",
+    )
+
+
 def conjugate_processing(build: Builder, population: str, processing: Processing) -> None:
     """Pinocytosis, digestion and linker cleavage; uptake with HER2 is `cargo` of `her2_turnover`.
 

@@ -8,7 +8,8 @@
 Damaged cells no longer divide. They count in the volume, go on binding and exchanging, and hold what the average
 cell of their population holds, until they fall apart. Then everything a cell holds (on its receptors, in its
 lysosomes, in its cytosol and on the target) reaches the surroundings as free payload, in the fraction
-``release_at_death``; the rest leaves with the debris.
+``release_at_death``; the rest leaves with the debris. Payload still on a cleavable linker is freed only as far as
+cleavage gets ahead of the digestion of what is left, in the fraction cleavage/(cleavage + kdeg).
 
 Sources: Scheuher 2023 J Pharmacokinet Pharmacodyn 51:5-30 (transit death, release into the interstitium); Singh 2020
 J Pharmacol Exp Ther 374:184 (release by dying cells). That damaged cells share the average content is this
@@ -17,11 +18,12 @@ package's simplification; it keeps the balance exact with one compartment per po
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from her2pkpd.mechanisms.adc import Processing, held_by
 from her2pkpd.mechanisms.payload import free, on_target
 from her2pkpd.mechanisms.population import around, constants, count, cytosol, surface
-from her2pkpd.mechanisms.receptors import ReceptorState
+from her2pkpd.mechanisms.receptors import ReceptorState, molecule
 from her2pkpd.model import Builder, Coefficient, Scope
 
 STAGES = 3
@@ -80,10 +82,12 @@ class Holding:
     Attributes:
         inside: species in the cytosol's compartment, payload by payload.
         bound: receptor states that carry conjugate, with the payloads on each.
+        cleaved_by: parameter of the cleavage that has to free it first, by species; absent where none has to.
     """
 
     inside: tuple[str, ...]
     bound: Mapping[str, Coefficient]
+    cleaved_by: Mapping[str, str]
 
 
 def holding(
@@ -98,7 +102,14 @@ def holding(
     ]
     carried = {load.species: load.payloads for x in own for load in x.loads}
     bound = {s.species(population): carried[s.domain_iv] for s in states if s.domain_iv in carried}
-    return Holding(tuple(inside), bound)
+    cleavable = {x.adc: f"{x.adc}.cleavage" for x in own if x.cleavable}
+    waiting = {n: cleavable[x.adc] for x in own if x.cleavable for n in held_by(x, population)}
+    waiting |= {
+        s.species(population): cleavable[molecule(s.domain_iv)]
+        for s in states
+        if s.domain_iv in carried and molecule(s.domain_iv) in cleavable
+    }
+    return Holding(tuple(inside), bound, waiting)
 
 
 def release(build: Builder, population: str, payload: str, held: Holding, *, ledger: str = "") -> None:
@@ -113,15 +124,22 @@ def release(build: Builder, population: str, payload: str, held: Holding, *, led
     """
     outside, share = around(payload, population), f"{payload}.release_at_death"
 
-    def number(payloads: Coefficient, p: Scope) -> object:
+    def number(payloads: Coefficient, p: Scope) -> Any:
         return p[payloads] if isinstance(payloads, str) else payloads
 
     def book(name: str, where: str, payloads: Coefficient) -> None:
         lost = lambda s, p: s[f"loss.{population}"] * number(payloads, p) * s[name]  # noqa: E731
-        build.reaction(f"{name} set free", {outside: 1}, lambda s, p: p[share] * lost(s, p), at=where)
+
+        def freed(p: Scope) -> Any:
+            if name not in held.cleaved_by:
+                return p[share]
+            cleavage = p[held.cleaved_by[name]]
+            return p[share] * cleavage / (cleavage + p["kdeg"])
+
+        build.reaction(f"{name} set free", {outside: 1}, lambda s, p: freed(p) * lost(s, p), at=where)
         if ledger:
             build.reaction(
-                f"{name} lost with debris", {ledger: 1}, lambda s, p: (1.0 - p[share]) * lost(s, p), at=where
+                f"{name} lost with debris", {ledger: 1}, lambda s, p: (1.0 - freed(p)) * lost(s, p), at=where
             )
 
     for name in held.inside:

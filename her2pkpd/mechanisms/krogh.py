@@ -27,12 +27,13 @@ from her2pkpd.mechanisms.population import count
 from her2pkpd.model import Builder, Expression, Scope
 
 TISSUE = "tissue"
-UM2_PER_CM2 = 1e8
+SUFFIX = {"protein": "", "payload": "_payload"}
+"""What the transport constants of a kind of molecule end in."""
 
 
 @dataclass(frozen=True)
 class Shells:
-    """Geometry of the shells, um.
+    """Geometry of the shells, cm.
 
     Attributes:
         faces: radii from the capillary's to the cylinder's, K + 1 of them.
@@ -53,23 +54,23 @@ class Shells:
 
     @property
     def middles(self) -> tuple[float, ...]:
-        """Middle radius of each shell, um."""
+        """Middle radius of each shell, cm."""
         return tuple(0.5 * (a + b) for a, b in zip(self.faces, self.faces[1:], strict=False))
 
 
-def equal_shells(number: int, *, capillary: float = 8.0, cylinder: float = 75.0) -> Shells:
+def equal_shells(number: int, *, capillary: float, cylinder: float) -> Shells:
     """Shells of equal thickness.
 
     Args:
         number: how many.
-        capillary: radius of the capillary, um.
-        cylinder: radius of the Krogh cylinder, um.
+        capillary: radius of the capillary, cm.
+        cylinder: radius of the Krogh cylinder, cm.
     """
     step = (cylinder - capillary) / number
     return Shells(tuple(capillary + i * step for i in range(number + 1)))
 
 
-def two_zones(*, perivascular: float = 0.25, capillary: float = 8.0, cylinder: float = 75.0) -> Shells:
+def two_zones(*, capillary: float, cylinder: float, perivascular: float = 0.25) -> Shells:
     """A perivascular zone that holds a given share of the tissue, and the rest."""
     edge = math.sqrt(capillary**2 + perivascular * (cylinder**2 - capillary**2))
     return Shells((capillary, edge, cylinder))
@@ -89,7 +90,7 @@ def tissue(build: Builder, shells: Shells, populations: Sequence[str]) -> None:
     """The fluid compartments of every shell, and how they grow with its cells.
 
     Args:
-        build: the model; must hold ``Vc`` (L), ``eps_protein`` and ``eps_payload``, and for every population and shell
+        build: the model; must hold ``Vc`` (L), ``tumour.epsilon`` and ``tumour.epsilon_payload``, and for every population and shell
             its count, and the quantities ``mu`` and ``loss``.
         shells: the geometry.
         populations: names without the place.
@@ -102,7 +103,7 @@ def tissue(build: Builder, shells: Shells, populations: Sequence[str]) -> None:
         cells = [count(x) for x in here]
         for kind in ("protein", "payload"):
             volume = _volume(cells)
-            build.compartment(fluid(kind, i), lambda s, p, v=volume, e=f"eps_{kind}": p[e] * v(s, p))
+            build.compartment(fluid(kind, i), lambda s, p, v=volume, e=SUFFIX[kind]: p[f"tumour.epsilon{e}"] * v(s, p))
         for name, of in (("expansion", "mu"), ("drainage", "loss")):
             build.quantity(f"{name}{place(i)}", _mean(of, here), "1/h", f"{name} of the fluid of shell {i}")
         for kind in ("protein", "payload"):
@@ -110,7 +111,7 @@ def tissue(build: Builder, shells: Shells, populations: Sequence[str]) -> None:
 
 
 def _volume(cells: Sequence[str]) -> Expression:
-    return lambda s, p: sum((s[n] for n in cells[1:]), s[cells[0]]) * p["Vc"] / (1.0 - p["eps_payload"])
+    return lambda s, p: sum((s[n] for n in cells[1:]), s[cells[0]]) * p["Vc"] / (1.0 - p["tumour.epsilon_payload"])
 
 
 def _mean(name: str, populations: Sequence[str]) -> Expression:
@@ -134,7 +135,8 @@ def transport(
     """A molecule crosses the capillary wall and spreads through the shells.
 
     Args:
-        build: the model; must hold ``P_<kind>`` (um/h), ``D_<kind>`` (um^2/h) and ``eps_<kind>``, and the species
+        build: the model; must hold ``tumour.P``, ``tumour.D`` and ``tumour.epsilon`` (cm/h, cm2/h, 1), for payloads
+            ending in ``_payload``, and the species
             ``<name>@<shell>``.
         name: the molecule, without the place.
         shells: the geometry.
@@ -145,10 +147,10 @@ def transport(
     """
     area = shells.faces[-1] ** 2 - shells.faces[0] ** 2
     wall_path = shells.faces[0] * math.log(shells.middles[0] / shells.faces[0])
-    here = f"{name}{place(1)}"
+    here, own = f"{name}{place(1)}", SUFFIX[kind]
 
     def wall(s: Scope, p: Scope) -> Any:
-        resistance = 1.0 / p[f"P_{kind}"] + wall_path / (p[f"eps_{kind}"] * p[f"D_{kind}"])
+        resistance = 1.0 / p[f"tumour.P{own}"] + wall_path / (p[f"tumour.epsilon{own}"] * p[f"tumour.D{own}"])
         return 2.0 * shells.faces[0] / area / resistance * (plasma(s, p) - s[here])
 
     taken = {source: -1.0} if source else {}
@@ -160,7 +162,7 @@ def transport(
             f"{name} spreads from shell {i} to {i + 1}",
             {inner: -1, outer: 1},
             lambda s, p, a=inner, b=outer, w=width: (
-                2.0 * p[f"eps_{kind}"] * p[f"D_{kind}"] / (w * area) * (s[a] - s[b])
+                2.0 * p[f"tumour.epsilon{own}"] * p[f"tumour.D{own}"] / (w * area) * (s[a] - s[b])
             ),
             at=TISSUE,
         )
@@ -178,7 +180,7 @@ def thiele_modulus(
         kint: internalisation, 1/h.
         antigen: receptors per tissue, nM.
         eps: share of the tissue the antibody can reach.
-        D: diffusivity, um^2/h.
+        D: diffusivity, cm2/h.
         at_wall: antibody in the fluid at the capillary, nM.
         KD: nM.
 

@@ -17,6 +17,8 @@ defines the same three can take its place; nothing downstream knows the differen
 
 from typing import Any
 
+import jax.numpy as jnp
+
 from her2pkpd.mechanisms.kinase import active
 from her2pkpd.mechanisms.population import MEDIUM
 from her2pkpd.model import Builder, Scope
@@ -38,7 +40,7 @@ def quasi_steady_signalling(build: Builder, population: str, *, ligands: tuple[s
     """Signal, pAKT and pERK of a population, relative to the untreated cell without ligand.
 
     Args:
-        build: the model; must hold ``<population>.a_li``, ``<population>.a_egfr``, and for each ligand present
+        build: the model; must hold ``<population>.HER2``, ``<population>.a_li``, ``<population>.a_egfr``, and for each ligand present
             ``a_ld`` and ``K_<ligand>`` (nM).
         population: name of the population.
         ligands: which of "NRG1" and "EGF" the medium holds.
@@ -46,7 +48,9 @@ def quasi_steady_signalling(build: Builder, population: str, *, ligands: tuple[s
 
     def arms(s: Scope, p: Scope) -> dict[str, Any]:
         her2, egfr = s[active("HER2", population)], s[active("EGFR", population)]
-        total, f4, f2 = (s[f"HER2.{x}.{population}"] for x in ("surface", "free_domain_iv", "free_domain_ii"))
+        # Where there is no receptor there is nothing an antibody could take away.
+        read = [s[f"HER2.{x}.{population}"] for x in ("surface", "free_domain_iv", "free_domain_ii")]
+        total, f4, f2 = (jnp.where(p[f"{population}.HER2"] > 0.0, x, 1.0) for x in read)
         a_li, a_egfr = p[f"{population}.a_li"], p[f"{population}.a_egfr"]
         nrg1 = _ligand_occupancy("NRG1", s, p, "NRG1" in ligands)
         egf = _ligand_occupancy("EGF", s, p, "EGF" in ligands)

@@ -10,10 +10,11 @@ from her2pkpd.simulate.patient import simulate_patient
 from her2pkpd.simulate.patient_scenario import PatientScenario, read_patient_scenario
 from her2pkpd.simulate.scenario import WellScenario, read_scenario
 from her2pkpd.simulate.well import Simulation, simulate_well
+from her2pkpd.simulate.xenograft import XenograftScenario, read_xenograft, simulate_xenograft
 
 
 def simulate(
-    scenario: str | Path | WellScenario | PatientScenario,
+    scenario: str | Path | WellScenario | XenograftScenario | PatientScenario,
     *,
     options: Options | None = None,
     engine: EngineName = "auto",
@@ -31,6 +32,8 @@ def simulate(
     Raises:
         InputError: listing everything wrong with the scenario.
     """
+    if isinstance(scenario, XenograftScenario):
+        return simulate_xenograft(scenario, options=options, engine=engine)
     if isinstance(scenario, WellScenario):
         return simulate_well(scenario, options=options, engine=engine)
     if isinstance(scenario, PatientScenario):
@@ -38,6 +41,8 @@ def simulate(
     try:
         if _kind(scenario) == "patient":
             return simulate_patient(read_patient_scenario(scenario), options=options, engine=engine)
+        if _kind(scenario) == "xenograft":
+            return simulate_xenograft(read_xenograft(scenario), options=options, engine=engine)
         return simulate_well(read_scenario(scenario), options=options, engine=engine)
     except InputError as error:
         raise InputError(

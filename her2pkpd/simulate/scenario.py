@@ -13,8 +13,8 @@ from her2pkpd.library import CellLine, Drug, drug_names, load_cell_line, load_dr
 from her2pkpd.settings import Section, nearest, read_settings
 from her2pkpd.systems.well import LIGANDS
 
-KINDS = ("well", "patient")
-"""Systems that can be simulated; each further kind adds its name here and a reader below."""
+KINDS = ("well", "co-culture")
+"""Kinds this reader takes; `her2pkpd.simulate.xenograft` and `her2pkpd.simulate.patient_scenario` have their own."""
 
 MAX_TIMES = 1_000_000
 MAX_CELLS = 1e12
@@ -56,8 +56,10 @@ def read_scenario(path: str | Path) -> WellScenario:
     top = read_settings(path)
     problems = top.problems
     system = top.section("system")
-    system.text("kind", choices=KINDS)
+    kind = system.text("kind", choices=(*KINDS, "xenograft", "patient"))
     lines, seeded = _cell_lines(system, problems)
+    if kind == "co-culture" and len(lines) < 2 and not problems.found:
+        system.complain("cell_lines", "a co-culture has at least two cell lines", 'Add one, or say kind = "well".')
     volume = system.quantity("volume", "L", 1e-4, low=1e-9)
     ligand = _ligand(system)
     drugs: dict[str, Drug] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,10 +58,10 @@ def simulate_well(scenario: WellScenario, *, options: Options | None = None, eng
     """
     model = scenario_model(scenario)
     problems = Problems()
-    overrides = _overrides(scenario, model, problems)
+    changes = overrides(scenario.parameters, model, problems)
     variables = _variables(scenario, model, problems)
     problems.raise_any()
-    parameters = model.parameter_vector(overrides)
+    parameters = model.parameter_vector(changes)
     lanes = [_events(scenario, model, treated) for treated in (True, False)]
     stop = max(float(scenario.times[-1]), max((e.time for e in scenario.events), default=0.0))
     segments = compile_segments(model, lanes, start=0.0, stop=stop)
@@ -78,9 +79,10 @@ def scenario_model(scenario: WellScenario) -> Model:
     )
 
 
-def _overrides(scenario: WellScenario, model: Model, problems: Problems) -> dict[str, float]:
+def overrides(given: Mapping[str, Any], model: Model, problems: Problems) -> dict[str, float]:
+    """The ``[parameters]`` of a scenario in canonical units; what is wrong with them is recorded."""
     values: dict[str, float] = {}
-    for name, text in scenario.parameters.items():
+    for name, text in given.items():
         index = model.parameter_index.get(name)
         if index is None:
             problems.add(

@@ -7,6 +7,7 @@ from her2pkpd.dosing import Add
 from her2pkpd.library import CellLine, Conjugate, Drug, Payload, load_parameters
 from her2pkpd.mechanisms.adc import (
     Processing,
+    antibody_pinocytosis,
     cargo,
     conjugate_processing,
     deconjugation,
@@ -18,7 +19,10 @@ from her2pkpd.mechanisms.payload import payload_in_cells, payload_in_medium, pay
 from her2pkpd.mechanisms.population import MEDIUM
 from her2pkpd.mechanisms.receptors import ReceptorState
 from her2pkpd.model import Builder, Coefficient
-from her2pkpd.systems.sourced import add_sourced
+from her2pkpd.systems.sourced import sourced
+
+DEBRIS = "payload.debris"
+"""Species that books payload lost with the debris of dead cells, nmol."""
 
 CELL_OWN = ("kpino", "tau")
 """Parameters of a population that only ADCs and payloads need."""
@@ -51,18 +55,18 @@ class Cytotoxics:
     def parameters(self, build: Builder) -> None:
         """Parameters that belong to no population."""
         if self.payloads:
-            add_sourced(build, "kdeg", load_parameters()["kdeg"])
+            sourced(build, "kdeg", load_parameters()["kdeg"])
         for drug in self.drugs:
             molecule = _molecule(drug)
             for name in ("kon", "KD", "internalisation_ratio"):
-                add_sourced(build, f"{drug.name}.{name}", drug.binding[name])
-            add_sourced(build, f"{drug.name}.DAR", molecule.DAR)
+                sourced(build, f"{drug.name}.{name}", drug.binding[name])
+            sourced(build, f"{drug.name}.DAR", molecule.DAR)
             for name in ("deconjugation", "cleavage"):
                 if name in molecule.linker.constants:
-                    add_sourced(build, f"{drug.name}.{name}", molecule.linker.constants[name])
+                    sourced(build, f"{drug.name}.{name}", molecule.linker.constants[name])
         for name, payload in self.payloads.items():
             for constant in PAYLOAD_OWN:
-                add_sourced(build, f"{name}.{constant}", payload.constants[constant])
+                sourced(build, f"{name}.{constant}", payload.constants[constant])
             build.parameter(f"{name}.permeability", 1.0, "1")
 
     def species(self, build: Builder, place: str = "", *, antibody: str = MEDIUM, payload: str = MEDIUM) -> None:
@@ -107,6 +111,8 @@ class Cytotoxics:
         """Everything that happens in one population; its ``death`` and ``mu`` must be defined elsewhere."""
         if not self.payloads:
             return
+        for antibody in self.antibodies:
+            antibody_pinocytosis(build, population, antibody.name)
         for processing in self.processings:
             conjugate_processing(build, population, processing)
         for name in self.payloads:

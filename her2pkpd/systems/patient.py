@@ -15,7 +15,7 @@ from her2pkpd.mechanisms.released import released_payload
 from her2pkpd.mechanisms.signalling import quasi_steady_signalling
 from her2pkpd.model import Builder, Model
 from her2pkpd.systems.conjugates import Cytotoxics, cytotoxics
-from her2pkpd.systems.sourced import add_sourced
+from her2pkpd.systems.sourced import sourced
 from her2pkpd.systems.well import CELL, GLOBAL, drug_parameters
 from her2pkpd.units import AVOGADRO
 
@@ -25,7 +25,7 @@ TUMOUR = "tumour"
 TISSUE = ("tumour.cell_density", "tumour.Rcap", "tumour.Rkrogh", "tumour.kexchange")
 """Parameters of the tissue, beside those of `TRANSPORT`."""
 
-TRANSPORT = ("P_protein", "D_protein", "eps_protein", "P_payload", "D_payload", "eps_payload")
+TRANSPORT = ("tumour.P", "tumour.D", "tumour.epsilon", "tumour.P_payload", "tumour.D_payload", "tumour.epsilon_payload")
 """Parameters of transport into it."""
 
 
@@ -140,9 +140,9 @@ def _cells(build: Builder) -> None:
 def _tumour_parameters(build: Builder, own: Mapping[str, float], toxins: Cytotoxics) -> None:
     table = load_parameters()
     for name in GLOBAL:
-        add_sourced(build, name, table["tumour.Nmax" if name == "Nmax" else name])
+        sourced(build, name, table["tumour.Nmax" if name == "Nmax" else name])
     for name in (*TISSUE, *TRANSPORT):
-        add_sourced(build, name, table[name])
+        sourced(build, name, table[name])
     for name, unit in (("HER2", "copies/cell"), ("doubling_time", "h"), ("initial_volume", "L")):
         build.parameter(f"tumour.{name}", own.get(name, table[f"tumour.{name}"].canonical), unit)
     for name in CELL:

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from her2pkpd.library import CellLine, Drug, load_parameters
 from her2pkpd.mechanisms.antibody import antibody_in_medium, epitope_binding
+from her2pkpd.mechanisms.disposition import AMOUNTS, amounts
 from her2pkpd.mechanisms.growth import crowding, signal_driven_growth
 from her2pkpd.mechanisms.kinase import Inhibitor, inhibitor_in_medium, kinase_inhibition
 from her2pkpd.mechanisms.population import medium, population
 from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, receptor_states
 from her2pkpd.mechanisms.signalling import ligand, quasi_steady_signalling
 from her2pkpd.model import Builder, Model
-from her2pkpd.systems.conjugates import Cytotoxics, cell_sensitivities, cytotoxics
-from her2pkpd.systems.sourced import add_sourced
+from her2pkpd.systems.conjugates import DEBRIS, Cytotoxics, cell_sensitivities, cytotoxics
+from her2pkpd.systems.sourced import sourced as sourced
 
 GLOBAL = (
     "kint",
@@ -39,6 +40,7 @@ def well_model(
     volume: float = 1e-4,
     ligands: Sequence[str] = (),
     explicit_dar: bool = False,
+    ledger: bool = False,
     name: str = "well",
 ) -> Model:
     """Assemble the model of a well.
@@ -53,6 +55,7 @@ def well_model(
         ligands: any of "NRG1", "EGF".
         explicit_dar: give every payload number of a conjugate a species of its own (``T-DM1.DAR3``) instead of one
             species with the mean DAR.
+        ledger: book payload that goes with the debris of dead cells, for balances.
         name: name of the model.
 
     Returns:
@@ -73,6 +76,9 @@ def well_model(
     for ligand_name in ligands:
         ligand(build, ligand_name)
     toxins.in_medium(build)
+    if ledger:
+        amounts(build)
+        build.species(DEBRIS, AMOUNTS, "nmol")
     bound = {e: [d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")}
     states = receptor_states([*bound["domain IV"], *toxins.conjugates], bound["domain II"])
     for cells, own in populations.items():
@@ -87,7 +93,7 @@ def well_model(
         quasi_steady_signalling(build, cells, ligands=tuple(ligands))
         toxic = [d.name for d in inhibitors if d.off_target]
         signal_driven_growth(build, cells, toxic=toxic, damaged=bool(toxins.payloads))
-        toxins.in_cells(build, cells, states)
+        toxins.in_cells(build, cells, states, ledger=DEBRIS if ledger else "")
     crowding(build, list(populations))
     return build.model()
 
@@ -109,11 +115,11 @@ def cell_parameters(line: CellLine) -> dict[str, float]:
 def _global_parameters(build: Builder, ligands: Sequence[str]) -> None:
     table = load_parameters()
     for name in GLOBAL:
-        add_sourced(build, name, table[name])
+        sourced(build, name, table[name])
     if ligands:
-        add_sourced(build, "a_ld", table["a_ld"])
+        sourced(build, "a_ld", table["a_ld"])
     for name in ligands:
-        add_sourced(build, f"K_{name}", table[f"K_{name}"])
+        sourced(build, f"K_{name}", table[f"K_{name}"])
 
 
 def _cell_parameters(build: Builder, cells: str, own: Mapping[str, float], toxins: Cytotoxics) -> None:
@@ -132,14 +138,14 @@ def drug_parameters(build: Builder, drug: Drug) -> None:
         return
     if drug.kind == "antibody":
         antibody_in_medium(build, drug.name)
-        add_sourced(build, f"{drug.name}.kon", drug.binding["kon"])
-        add_sourced(build, f"{drug.name}.KD", drug.binding["KD"])
-        add_sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
+        sourced(build, f"{drug.name}.kon", drug.binding["kon"])
+        sourced(build, f"{drug.name}.KD", drug.binding["KD"])
+        sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
         return
     inhibitor_in_medium(build, drug.name)
     for kinase, constants in drug.kinases.items():
         names = ("Ki", "koff") if constants.mode == "reversible" else ("KI", "kinact")
         for name in names:
-            add_sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
+            sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
     for name, value in (drug.off_target or {}).items():
-        add_sourced(build, f"{drug.name}.{name}_off", value)
+        sourced(build, f"{drug.name}.{name}_off", value)

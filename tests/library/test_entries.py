@@ -10,10 +10,12 @@ from her2pkpd.library.entries import number_text
 from her2pkpd.library.load import plain
 
 DRUGS = ("lapatinib", "neratinib", "pertuzumab", "trastuzumab", "tucatinib")
+ADCS = ("SYD985", "T-DM1", "T-DXd", "T-vc-MMAE")
+PAYLOADS = ("DUBA", "DXd", "Lys-MCC-DM1", "MMAE")
 
 
 def test_the_five_drugs():
-    assert drug_names() == list(DRUGS)
+    assert drug_names() == sorted([*DRUGS, *ADCS, *PAYLOADS])
     assert [load_drug(d).kind for d in DRUGS] == ["tki", "tki", "antibody", "antibody", "tki"]
     assert load_drug("trastuzumab").epitope == "domain IV"
     assert load_drug("pertuzumab").epitope == "domain II"

@@ -93,7 +93,11 @@ def test_every_derivative_agrees_with_differences(case, gradient, differences, s
     error = np.abs(found[lane] - slope).max(axis=0) * setup.size[columns]
     effect = np.abs(slope).max(axis=0) * setup.size[columns]
     size = np.abs(states).max(axis=0)[:, None]
-    bad = np.argwhere(error > 1e-5 * effect + 1e-8 * size)
+    judged = np.ones(len(columns), dtype=bool)
+    if case == "no receptor":
+        # The first receptor switches the antibody's effect on: differences across zero see a jump, not a slope.
+        judged[[c == setup.model.parameter_index[f"{CELLS}.HER2"] for c in columns]] = False
+    bad = np.argwhere((error > 1e-5 * effect + 1e-8 * size) & judged)
     names = [(setup.model.species[i].name, setup.model.parameters[columns[k]].name) for i, k in bad]
     assert not names, (names, error[tuple(bad.T)], effect[tuple(bad.T)])
 
