@@ -182,6 +182,9 @@ def _run(batch: Batch, system: _System, tangents: _Tangents | None) -> Solution:
             d_out[rows[kept], save[kept]] = tangents.y[kept]
         last, segment = now, np.maximum(line.segment[:lanes, event], 0)
     fine = np.isfinite(out).all(axis=(1, 2)) & np.isfinite(y).all(axis=1)
+    out[~fine] = np.nan
+    if d_out is not None:
+        d_out[~fine] = np.nan
     none = np.zeros(lanes, dtype=int)
     status = np.where(fine, int(Status.OK), int(Status.NOT_FINITE))
     return Solution(batch.times, out, status, none, none.copy(), "linear", d_out)
