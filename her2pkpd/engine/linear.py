@@ -52,7 +52,9 @@ def solve(batch: Batch, options: Options, directions: Directions | None = None) 
         from her2pkpd.engine.cpu import solve as by_kernel
 
         return by_kernel(batch, options, directions)
-    return _run(batch, system, None if directions is None else _Tangents(batch, system, directions))
+    # What overflows or is not a number ends as the lane's status.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _run(batch, system, None if directions is None else _Tangents(batch, system, directions))
 
 
 class _System:
@@ -73,7 +75,7 @@ class _System:
         with np.errstate(all="ignore"):
             a, source = rates.derivatives(none, p)[:, :n, :n], rates.values(none, p)[0]
         good = np.isfinite(a).all(axis=(1, 2)) & fine
-        a = np.where(good[:, None, None], a, np.eye(n))
+        a = np.where(good[:, None, None], a, 0.0)
         try:
             found = _System(a, source, rates)
         except np.linalg.LinAlgError:
