@@ -70,11 +70,11 @@ class _System:
         """The system, or None where eigenvectors nearly coincide."""
         n, p = batch.model.n_species, batch.parameters
         rates, none = Rates(batch.model, ()), np.zeros((len(p), n))
-        fine = np.isfinite(p).all(axis=1)
+        fine = np.asarray(np.isfinite(p).all(axis=1))
         p = np.where(fine[:, None], p, 1.0)
         with np.errstate(all="ignore"):
             a, source = rates.derivatives(none, p)[:, :n, :n], rates.values(none, p)[0]
-        good = np.isfinite(a).all(axis=(1, 2)) & fine
+        good = np.asarray(np.isfinite(a).all(axis=(1, 2)) & fine)
         a = np.where(good[:, None, None], a, 0.0)
         try:
             found = _System(a, source, rates)
@@ -89,7 +89,7 @@ class _System:
 
     def back(self, x: np.ndarray) -> np.ndarray:
         """(L, n) from the basis of eigenvectors."""
-        return (self.vectors @ x[..., None])[..., 0].real
+        return np.real((self.vectors @ x[..., None])[..., 0])
 
 
 def _phi(values: np.ndarray, t: np.ndarray) -> np.ndarray:
