@@ -230,7 +230,7 @@ def nca(source: Source) -> pd.DataFrame:
             time[mine] * hours,
             numbers[mine],
             dose[first] * mass,
-            routes[first].lower() or "oral",
+            str(routes[first]).lower() or "oral",
             float(np.nan_to_num(extra["infusion"][first])) * hours,
             float(np.nan_to_num(extra["tau"][first])) * hours,
         )
@@ -284,7 +284,7 @@ def _check_profile(table: Table, mine: np.ndarray, time: np.ndarray) -> None:
             odd = mine[texts != texts[0]]
             table.flag(odd, column, f"{column} must be the same in all rows of a profile", "Give each profile an id.")
     known = ("", "iv", "infusion", "sc", "oral")
-    odd = np.array([i for i in mine if table.text("route")[i].lower() not in known], dtype=int)
+    odd = np.array([i for i in mine if str(table.text("route")[i]).lower() not in known], dtype=int)
     table.flag(odd, "route", "route must be iv, infusion, sc or oral", "iv is a bolus; give the length in infusion.")
 
 

@@ -117,8 +117,9 @@ def read_nonmem(source: Source | Any) -> list[Subject]:
     Raises:
         InputError: listing every bad row with the rule and the remedy.
     """
-    if not isinstance(source, (str, Path, pd.DataFrame)) and hasattr(source, "to_pandas"):
-        source = source.to_pandas()
+    convert = None if isinstance(source, pd.DataFrame) else getattr(source, "to_pandas", None)
+    if convert is not None:
+        source = convert()
     table = read_table(source, COLUMNS)
     columns = {name: _numbers(table, name, 0.0) for name in DOSING_COLUMNS}
     columns["ss"] = np.where(columns["ss"] == 99, 0.0, columns["ss"])
@@ -273,8 +274,12 @@ def _subject(
             int(table.rows[i]),
             float(c["time"][i]),
             int(c["evid"][i]),
-            *(float(c[k][i]) for k in ("amt", "rate", "ii")),
-            *(int(c[k][i]) for k in ("addl", "ss", "cmt")),
+            float(c["amt"][i]),
+            float(c["rate"][i]),
+            float(c["ii"][i]),
+            int(c["addl"][i]),
+            int(c["ss"][i]),
+            int(c["cmt"][i]),
         )
         for i in dosing
     )

@@ -52,7 +52,9 @@ def solve(batch: Batch, options: Options, directions: Directions | None = None) 
         from her2pkpd.engine.cpu import solve as by_kernel
 
         return by_kernel(batch, options, directions)
-    return _run(batch, system, None if directions is None else _Tangents(batch, system, directions))
+    # What overflows or is not a number ends as the lane's status.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _run(batch, system, None if directions is None else _Tangents(batch, system, directions))
 
 
 class _System:
@@ -68,12 +70,12 @@ class _System:
         """The system, or None where eigenvectors nearly coincide."""
         n, p = batch.model.n_species, batch.parameters
         rates, none = Rates(batch.model, ()), np.zeros((len(p), n))
-        fine = np.isfinite(p).all(axis=1)
+        fine = np.asarray(np.isfinite(p).all(axis=1))
         p = np.where(fine[:, None], p, 1.0)
         with np.errstate(all="ignore"):
             a, source = rates.derivatives(none, p)[:, :n, :n], rates.values(none, p)[0]
-        good = np.isfinite(a).all(axis=(1, 2)) & fine
-        a = np.where(good[:, None, None], a, np.eye(n))
+        good = np.asarray(np.isfinite(a).all(axis=(1, 2)) & fine)
+        a = np.where(good[:, None, None], a, 0.0)
         try:
             found = _System(a, source, rates)
         except np.linalg.LinAlgError:
@@ -87,7 +89,7 @@ class _System:
 
     def back(self, x: np.ndarray) -> np.ndarray:
         """(L, n) from the basis of eigenvectors."""
-        return (self.vectors @ x[..., None])[..., 0].real
+        return np.real((self.vectors @ x[..., None])[..., 0])
 
 
 def _phi(values: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -182,6 +184,9 @@ def _run(batch: Batch, system: _System, tangents: _Tangents | None) -> Solution:
             d_out[rows[kept], save[kept]] = tangents.y[kept]
         last, segment = now, np.maximum(line.segment[:lanes, event], 0)
     fine = np.isfinite(out).all(axis=(1, 2)) & np.isfinite(y).all(axis=1)
+    out[~fine] = np.nan
+    if d_out is not None:
+        d_out[~fine] = np.nan
     none = np.zeros(lanes, dtype=int)
     status = np.where(fine, int(Status.OK), int(Status.NOT_FINITE))
     return Solution(batch.times, out, status, none, none.copy(), "linear", d_out)

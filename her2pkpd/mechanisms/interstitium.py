@@ -30,11 +30,11 @@ def interstitium(build: Builder, population: str) -> None:
     ``<population>.radius`` (cm).
 
     Args:
-        build: the model; must hold ``tumour.cell_density`` (cells/L) and ``eps_protein``.
+        build: the model; must hold ``tumour.cell_density`` (cells/L) and ``tumour.epsilon``.
         population: its cells.
     """
     cells = count(population)
-    build.compartment(MEDIUM, lambda s, p: p["eps_protein"] * s[cells] / p["tumour.cell_density"], count=cells)
+    build.compartment(MEDIUM, lambda s, p: p["tumour.epsilon"] * s[cells] / p["tumour.cell_density"], count=cells)
     build.quantity(
         f"{population}.volume", lambda s, p: 1e3 * s[cells] / p["tumour.cell_density"], "mL", "volume of the tumour"
     )
@@ -51,15 +51,15 @@ def antibody_uptake(build: Builder, drug: str, population: str) -> None:
 
     Args:
         build: the model with the antibody's disposition and its state in the interstitium; must hold
-            ``P_protein`` (cm/h), ``D_protein`` (cm2/h), ``tumour.Rcap`` and ``tumour.Rkrogh`` (cm).
+            ``tumour.P`` (cm/h), ``tumour.D`` (cm2/h), ``tumour.Rcap`` and ``tumour.Rkrogh`` (cm).
         drug: its name.
         population: the tumour's cells.
     """
 
     def rate(s: Scope, p: Scope) -> Any:
-        vessels = 2.0 * p["P_protein"] * p["tumour.Rcap"] / (p["tumour.Rkrogh"] * p["tumour.Rkrogh"])
-        surface = 6.0 * p["D_protein"] / (s[f"{population}.radius"] * s[f"{population}.radius"])
-        return (vessels + surface) / p["eps_protein"] * (s[plasma(drug)] - s[drug])
+        vessels = 2.0 * p["tumour.P"] * p["tumour.Rcap"] / (p["tumour.Rkrogh"] * p["tumour.Rkrogh"])
+        surface = 6.0 * p["tumour.D"] / (s[f"{population}.radius"] * s[f"{population}.radius"])
+        return (vessels + surface) / p["tumour.epsilon"] * (s[plasma(drug)] - s[drug])
 
     build.reaction(
         f"{drug} between plasma and tumour",
@@ -91,18 +91,18 @@ def payload_uptake(build: Builder, payload: str, population: str, *, in_plasma: 
     """Exchange of a payload between plasma and tumour; what leaves the tumour is lost in the far larger plasma pool.
 
     Args:
-        build: the model with the payload in the interstitium; must hold ``P_payload`` (cm/h), ``D_payload`` (cm2/h),
-            ``eps_payload``, ``tumour.Rcap`` and ``tumour.Rkrogh`` (cm).
+        build: the model with the payload in the interstitium; must hold ``tumour.P_payload`` (cm/h),
+            ``tumour.D_payload`` (cm2/h), ``tumour.epsilon_payload``, ``tumour.Rcap`` and ``tumour.Rkrogh`` (cm).
         payload: its name.
         population: the tumour's cells.
         in_plasma: whether the model follows ``plasma.<payload>``; otherwise plasma counts as empty.
     """
 
     def rate(s: Scope, p: Scope) -> Any:
-        vessels = 2.0 * p["P_payload"] * p["tumour.Rcap"] / (p["tumour.Rkrogh"] * p["tumour.Rkrogh"])
-        surface = 6.0 * p["D_payload"] / (s[f"{population}.radius"] * s[f"{population}.radius"])
+        vessels = 2.0 * p["tumour.P_payload"] * p["tumour.Rcap"] / (p["tumour.Rkrogh"] * p["tumour.Rkrogh"])
+        surface = 6.0 * p["tumour.D_payload"] / (s[f"{population}.radius"] * s[f"{population}.radius"])
         outside = s[plasma(payload)] if in_plasma else 0.0
-        return (vessels + surface) / p["eps_payload"] * (outside - s[payload])
+        return (vessels + surface) / p["tumour.epsilon_payload"] * (outside - s[payload])
 
     build.reaction(
         f"{payload} between plasma and tumour",

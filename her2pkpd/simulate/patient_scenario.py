@@ -14,7 +14,7 @@ from her2pkpd.library import Drug, drug_names, load_drug
 from her2pkpd.library.pk import PharmacokineticModel, offered_routes, route_model
 from her2pkpd.library.populations import population_names
 from her2pkpd.settings import Section, nearest, read_settings
-from her2pkpd.simulate.scenario import KINDS, read_times
+from her2pkpd.simulate.scenario import read_times
 from her2pkpd.units import quantity
 
 COVARIATE_UNITS = {
@@ -117,7 +117,7 @@ def read_patient_scenario(path: str | Path) -> PatientScenario:
     """
     top = read_settings(path)
     system = top.section("system")
-    system.text("kind", choices=KINDS)
+    system.text("kind", choices=("patient",))
     covariates = _covariates(system.section("covariates"))
     population = system.text("population", _population_of(covariates), choices=population_names())
     patients, seed = _variability(system)

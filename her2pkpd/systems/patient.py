@@ -25,7 +25,7 @@ TUMOUR = "tumour"
 TISSUE = ("tumour.cell_density", "tumour.Rcap", "tumour.Rkrogh", "tumour.kexchange")
 """Parameters of the tissue, beside those of `TRANSPORT`."""
 
-TRANSPORT = ("P_protein", "D_protein", "eps_protein", "P_payload", "D_payload", "eps_payload")
+TRANSPORT = ("tumour.P", "tumour.D", "tumour.epsilon", "tumour.P_payload", "tumour.D_payload", "tumour.epsilon_payload")
 """Parameters of transport into it."""
 
 

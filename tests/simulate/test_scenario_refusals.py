@@ -22,7 +22,7 @@ def toml(system=SYSTEM, dose=DOSE, parameters="", output=OUTPUT, rest=""):
 
 # What is written, the key that is named, the rule, the remedy.
 BAD = {
-    "no system": ("[output]\ntimes = ['0 h']", "system.kind", "is missing", 'Add kind = one of "well", "co-culture", "xenograft".'),
+    "no system": ("[output]\ntimes = ['0 h']", "system.kind", "is missing", 'Add kind = one of "well", "co-culture", "xenograft", "patient".'),
     "unknown kind": (toml(SYSTEM.replace("well", "wel")), "system.kind", 'must be one of "well"', "Did you mean 'well'?"),
     "no cell lines": (toml('kind = "well"'), "system.cell_lines", "is missing", 'Add cell_lines = a table such as'),
     "empty cell lines": (toml('kind = "well"\ncell_lines = {}'), "system.cell_lines", "must name at least one", "SK-BR-3"),

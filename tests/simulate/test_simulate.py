@@ -175,7 +175,7 @@ def test_a_well_that_cannot_be_computed_is_marked_and_empty(write, tmp_path, cap
     out = tmp_path / "out.csv"
     assert cli.main(["simulate", str(write(text)), "--out", str(out)]) == 3
     said = capsys.readouterr().err
-    assert "wells failed" in said
+    assert "trajectories failed" in said
     assert "not_finite" not in said
     table = pd.read_csv(out)
     later = table[table["time"] > 0]
