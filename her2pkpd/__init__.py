@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from her2pkpd.model import Builder as Builder
     from her2pkpd.model import Model as Model
     from her2pkpd.report.fit import fit_file as fit_file
+    from her2pkpd.report.synergy import synergy_file as synergy_file
     from her2pkpd.simulate.run import simulate as simulate
     from her2pkpd.simulate.run import simulate_file as simulate_file
+    from her2pkpd.synergy.run import synergy as synergy
 
 __version__ = "0.1.0"
 
@@ -41,6 +43,8 @@ __all__ = [
     "load_drug",
     "simulate",
     "simulate_file",
+    "synergy",
+    "synergy_file",
 ]
 
 _HOME = {
@@ -58,10 +62,12 @@ _HOME = {
     "load_drug": "her2pkpd.library",
     "simulate": "her2pkpd.simulate.run",
     "simulate_file": "her2pkpd.simulate.run",
+    "synergy": "her2pkpd.synergy.run",
+    "synergy_file": "her2pkpd.report.synergy",
 }
 """Where each public name lives."""
 
-_CALLABLE = ("fit", "simulate")
+_CALLABLE = ("fit", "simulate", "synergy")
 """Packages that are called by their own name."""
 
 

@@ -22,7 +22,7 @@ TEXT_SUFFIXES = {".py", ".md", ".toml", ".csv", ".cff", ".json", ".yml", ".txt",
 
 LAYERS = (
     "callable_package errors sources units settings runinfo model engine export dosing library mechanisms systems "
-    "simulate data fit report cli"
+    "simulate data fit synergy report cli"
 ).split()
 """Each layer may import those before it, and itself."""
 

@@ -194,7 +194,9 @@ def _units(table: Table, wells: pd.DataFrame) -> dict[str, tuple[str, float, str
             break
         names, texts = wells[f"drug{_tail(k)}"].to_numpy(), table.text(f"unit{_tail(k)}")
         dosed = wells[f"concentration{_tail(k)}"].to_numpy(dtype=float) > 0
-        for drug, unit in sorted(set(zip(names[dosed], texts[dosed], strict=True)), key=lambda p: list(texts).index(p[1])):
+        for drug, unit in sorted(
+            set(zip(names[dosed], texts[dosed], strict=True)), key=lambda p: list(texts).index(p[1])
+        ):
             try:
                 factor, mass = convert(1.0, unit, "nM"), False
             except InputError:

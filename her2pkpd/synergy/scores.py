@@ -55,7 +55,9 @@ class BlockScores:
     curves: np.ndarray
 
 
-def score_block(block: Block, *, draws: int = DRAWS, seed: int = 0, noise: tuple[float, int] | None = None) -> BlockScores:
+def score_block(
+    block: Block, *, draws: int = DRAWS, seed: int = 0, noise: tuple[float, int] | None = None
+) -> BlockScores:
     """Score one block.
 
     Args:
@@ -199,7 +201,9 @@ def _slice(dose: np.ndarray, means: np.ndarray, baseline: np.ndarray) -> np.ndar
     surface = slice_curve()
     part = Wells(np.column_stack([log_doses(dose), np.zeros(len(dose))]), means[0], np.ones(len(dose)), 0.0)
     low, high = bounds(surface, part)
-    inputs = np.stack([np.broadcast_to(part.inputs[:, 0], means.shape), np.broadcast_to(baseline[:, None], means.shape)], -1)
+    inputs = np.stack(
+        [np.broadcast_to(part.inputs[:, 0], means.shape), np.broadcast_to(baseline[:, None], means.shape)], -1
+    )
 
     def fit(u: np.ndarray, lanes: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
         def function(x: np.ndarray, lane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -236,12 +240,32 @@ def _report(
         back = np.exp if index else np.asarray
         columns = {f"concentration{'' if i == 0 else f'_{i + 1}'}": combined[:, i] for i in range(combined.shape[1])}
         tables.append(
-            pd.DataFrame({**columns, "score": name, "value": np.where(good, draws[0], np.nan), "lower": back(low), "upper": back(high), "p": p, "status": status[name]})
+            pd.DataFrame(
+                {
+                    **columns,
+                    "score": name,
+                    "value": np.where(good, draws[0], np.nan),
+                    "lower": back(low),
+                    "upper": back(high),
+                    "p": p,
+                    "status": status[name],
+                }
+            )
         )
         if good.any():
             mean = _row_mean(moved[:, good])
             a, b, q = (x[0] for x in _interval(mean[:, None], degrees))
-            rows.append((name, float(back(mean[0])), float(back(a)), float(back(b)), float(q), int(good.sum()), int((~good).sum())))
+            rows.append(
+                (
+                    name,
+                    float(back(mean[0])),
+                    float(back(a)),
+                    float(back(b)),
+                    float(q),
+                    int(good.sum()),
+                    int((~good).sum()),
+                )
+            )
         else:
             rows.append((name, np.nan, np.nan, np.nan, np.nan, 0, len(good)))
     summary = pd.DataFrame(rows, columns=["score", "value", "lower", "upper", "p", "doses", "masked"])
