@@ -5,6 +5,8 @@ replicates ``viability1`` ... ``viability4`` (fraction of untreated; blank where
 leave the other's id or dose blank, or name the same drug twice.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -15,7 +17,17 @@ HOURS = 48.0
 
 _COLUMNS = Columns(
     required=("drug1id", "drug1dose", "cellid", "viability1"),
-    optional=("drug2id", "drug2dose", "batchid", "combination_name", "viability2", "viability3", "viability4", "viability5", "viability6"),
+    optional=(
+        "drug2id",
+        "drug2dose",
+        "batchid",
+        "combination_name",
+        "viability2",
+        "viability3",
+        "viability4",
+        "viability5",
+        "viability6",
+    ),
     aliases={"drug_name": "drug1id", "drug_concentration_um": "drug1dose", "cell_line": "cellid"},
 )
 
@@ -55,5 +67,5 @@ def _wells(source: Source, hours: float) -> pd.DataFrame:
         "unit_2": np.where(alone, "", "uM"), "time": hours, "time_unit": "h", "readout": "viability",
     })  # fmt: skip
     copies = [wells.assign(value=v) for v in viability]
-    stacked = pd.concat(copies).sort_index(kind="stable")
+    stacked: Any = pd.concat(copies).sort_index(kind="stable")
     return stacked[stacked["value"].notna()].reset_index(drop=True)

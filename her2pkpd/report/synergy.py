@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ def synergy_file(
     (folder / "figures").mkdir(exist_ok=True)
     for i, (name, picture) in enumerate(figures, start=1):
         (folder / "figures" / f"{i:03d}_{_file_name(name)}.png").write_bytes(picture)
-    write_text(folder / "report.html", _page(result, figures, os.path.basename(os.fspath(plate))).html())
+    write_text(folder / "report.html", _page(result, figures, Path(plate).name).html())
     failed = [f"{f.surface.name} of {n}" for n, fits in result.fits.items() for f in fits if not f.converged]
     counts = {str(s): int(n) for s, n in result.scores["status"].value_counts().items()}
     status = "some surfaces did not converge" if failed else "ok"
@@ -81,16 +82,18 @@ def _score(plate: str | os.PathLike[str], progress: bool) -> SynergyResult:
 
 def _figures(result: SynergyResult) -> list[tuple[str, Figure]]:
     figures: list[tuple[str, Figure]] = []
+    surfaces: Any = result.surfaces
+    ranking: Any = result.ranking
     if len(result.blocks) > 1:
         figures.append(("ranking", ranking_figure(result.ranking, MAPPED[0])))
-    if (result.surfaces["model"] == "musyc").any() and (result.surfaces["parameter"] == "beta").any():
+    if (surfaces["model"] == "musyc").any() and (surfaces["parameter"] == "beta").any():
         figures.append(("potency and efficacy", potency_efficacy_figure(result.surfaces)))
-    best = result.ranking[result.ranking["score"] == MAPPED[0]]["block"].head(MANY).tolist()
+    best = ranking[ranking["score"] == MAPPED[0]]["block"].head(MANY).tolist()
     for block in (b for b in result.blocks if b.name in best and len(b.drugs) == 2):
         fits = [f for f in result.fits[block.name] if f.surface.name in ("musyc", "musyc_gamma")] or result.fits[
             block.name
         ]
-        own = result.scores[result.scores["block"] == block.name]
+        own: Any = result.scores[result.scores["block"] == block.name]
         figures.append((f"{block.name} matrix", matrix_figure(block)))
         figures += [(f"{block.name} {s}", score_figure(block, own, s)) for s in MAPPED if own["score"].eq(s).any()]
         if fits:

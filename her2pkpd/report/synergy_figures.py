@@ -1,6 +1,7 @@
 """Figures of a combination: dose-response matrix, contour with isoboles, surface, score maps, potency and efficacy."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -39,7 +40,7 @@ def score_figure(block: Block, table: pd.DataFrame, score: str) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        rows = table[table["score"] == score]
+        rows: Any = table[table["score"] == score]
         doses = rows[["concentration", "concentration_2"]].to_numpy(dtype=float)
         value = rows["value"].to_numpy(dtype=float)
         index = "_ci_" in score
@@ -99,7 +100,7 @@ def surface_figure(block: Block, fit: SurfaceFit) -> Figure:
     """The fitted surface in three dimensions with the measured means."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.8, 4.2), layout="constrained")
-        axes = figure.add_subplot(projection="3d")
+        axes: Any = figure.add_subplot(projection="3d")
         x, y, grid = _fitted(block, fit)
         axes.plot_surface(*np.log10(np.meshgrid(x, y)), grid, cmap="viridis", alpha=0.75, lw=0)
         both = block.combined
@@ -123,7 +124,7 @@ def potency_efficacy_figure(surfaces: pd.DataFrame) -> Figure:
                 a, b = (table.loc[(block, p)] for p in (name, "beta"))
                 x = np.clip(np.log10(np.maximum([a["estimate"], a["lower"], a["upper"]], 1e-9)), -4, 4)
                 z = np.clip([b["estimate"], b["lower"], b["upper"]], -2, 2)
-                error = dict(xerr=[[x[0] - x[1]], [x[2] - x[0]]], yerr=[[z[0] - z[1]], [z[2] - z[0]]])
+                error: Any = {"xerr": [[x[0] - x[1]], [x[2] - x[0]]], "yerr": [[z[0] - z[1]], [z[2] - z[0]]]}
                 label = (
                     f"{name}: {'first on second' if name == 'alpha12' else 'second on first'} drug" if i == 0 else None
                 )

@@ -9,6 +9,7 @@ are turned back into GR units.
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,8 @@ class Block:
     def alone(self, drug: int) -> np.ndarray:
         """(n,) wells that hold this drug only."""
         others = np.delete(self.doses, drug, axis=1)
-        return (self.doses[:, drug] > 0) & (others == 0).all(axis=1)
+        given: np.ndarray = np.logical_and(self.doses[:, drug] > 0, (others == 0).all(axis=1))
+        return given
 
     @property
     def has_singles(self) -> bool:
@@ -150,16 +152,16 @@ def read_blocks(source: Plate | Source) -> list[Block]:
         units = _units(table, wells)
         table.raise_any()
         name = table.name
-    wells = wells[wells["time"] > 0].reset_index(drop=True)
-    n_drugs = sum(c.startswith("concentration") for c in wells.columns)
+    late: Any = wells[wells["time"] > 0].reset_index(drop=True)
+    n_drugs = sum(c.startswith("concentration") for c in late.columns)
     blocks: list[Block] = []
-    for (line, time, readout), wells_here in groups(wells, ["cell_line", "time", "readout"]):
+    for (line, time, readout), wells_here in groups(late, ["cell_line", "time", "readout"]):
         kind = Response.GR if readout == "gr" else Response.VIABILITY
         part = _relative(wells_here, str(readout), n_drugs, name)
         values = kind.survival(part["value"].to_numpy(dtype=float))
         for label, drugs, rows, chosen in _combinations(part, n_drugs):
             own = label or f"{line} {' + '.join(drugs)} {time:g} h"
-            own += f" {readout}" if not label and wells["readout"].nunique() > 1 else ""
+            own += f" {readout}" if not label and late["readout"].nunique() > 1 else ""
             scales = [(units or {}).get(d, ("nM", 1.0, "")) for d in drugs]
             doses = chosen / np.array([factor for _, factor, _ in scales])
             notes = tuple(note for _, _, note in scales if note)
@@ -223,7 +225,7 @@ def _relative(part: pd.DataFrame, readout: str, n_drugs: int, name: str) -> pd.D
     columns = [f"concentration{_tail(k)}" for k in range(1, n_drugs + 1)]
     untreated = (part[columns].to_numpy(dtype=float) == 0).all(axis=1)
     value = part["value"].astype(float)
-    control = value.where(untreated).groupby(part["plate"]).transform("mean")
+    control: Any = value.where(untreated).groupby(part["plate"]).transform("mean")
     if control.isna().any() or (control <= 0).any():
         row = int(part.loc[control.isna() | (control <= 0), "row"].iloc[0])
         rule = f"a {readout} is scored relative to untreated wells, and this well's plate has none above 0"

@@ -109,7 +109,10 @@ def arms_of(model: Model, drugs: Sequence[Drug]) -> list[Arm]:
         Arm("ligand-independent HER2:HER3", {f"{POPULATION}.a_li": 0.0}),
         Arm("internalisation of single antibodies", {f"{d.name}.internalisation_ratio": 1.0 for d in drugs}),
         Arm("internalisation of antibody pairs", {"antibody_pair.internalisation_ratio": 1.0}),
-        Arm("kinase inhibition", {f"{d.name}.{k}.{c}": NO_BINDING for d in drugs for k in d.kinases for c in ("Ki", "KI")}),
+        Arm(
+            "kinase inhibition",
+            {f"{d.name}.{k}.{c}": NO_BINDING for d in drugs for k in d.kinases for c in ("Ki", "KI")},
+        ),
         Arm("toxicity off the HER2 family", {f"{d.name}.kmax_off": 0.0 for d in drugs}),
     ]
     pairs = {d.epitope for d in drugs if d.kind == "antibody"}
@@ -198,7 +201,8 @@ def predicted_survival(
     distinct = list(dict.fromkeys([(0.0,) * len(combination.drugs), *treatments]))
     ligand = [Add(0.0, name, nM) for name, nM in combination.ligand.items() if nM]
     events = [
-        [*ligand, *(Add(0.0, d.name, nM) for d, nM in zip(combination.drugs, dose, strict=True) if nM)] for dose in distinct
+        [*ligand, *(Add(0.0, d.name, nM) for d, nM in zip(combination.drugs, dose, strict=True) if nM)]
+        for dose in distinct
     ]
     n = len(parameters)
     segments = compile_segments(model, events * n, start=0.0, stop=combination.time)
@@ -206,15 +210,19 @@ def predicted_survival(
     times = np.array([combination.time])
     solution = solve(Batch(model, lanes, segments, times), options or Options(rtol=1e-6, atol=1e-9))
     if np.any(solution.status != 0):
-        raise ComputationError(f"{int(np.sum(solution.status != 0))} wells of the mechanism failed: {solution.status_counts()}")
+        raise ComputationError(
+            f"{int(np.sum(solution.status != 0))} wells of the mechanism failed: {solution.status_counts()}"
+        )
     state = solution.y[:, -1]
     if combination.read_out == "viability":
         raw = state[:, model.species_index[count(POPULATION)]]
     else:
-        raw = np.array([
-            model.outputs([f"{combination.read_out}.{POPULATION}"], s[None], p)[0, 0]
-            for s, p in zip(state, lanes, strict=True)
-        ])
+        raw = np.array(
+            [
+                model.outputs([f"{combination.read_out}.{POPULATION}"], s[None], p)[0, 0]
+                for s, p in zip(state, lanes, strict=True)
+            ]
+        )
     raw = raw.reshape(n, len(distinct))
     relative = raw / raw[:, :1]
     index = [distinct.index(t) for t in treatments]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ class SynergyResult:
         """What `summary.json` holds."""
         blocks = []
         for block in self.blocks:
-            own = self.ranking[self.ranking["block"] == block.name]
+            own: Any = self.ranking[self.ranking["block"] == block.name]
             fits = self.fits[block.name]
             blocks.append({
                 "block": block.name, "cell_line": block.cell_line, "drugs": list(block.drugs),
@@ -111,9 +112,7 @@ def synergy(
     scores = pd.concat([_named(b, details[b.name].table) for b in blocks], ignore_index=True)
     ranking = pd.concat([d.summary.assign(block=n) for n, d in details.items()], ignore_index=True)
     scores["q"], ranking["q"] = _corrected(scores), _corrected(ranking)
-    return SynergyResult(
-        blocks, _ordered(scores, len(blocks[0].drugs)), _surface_table(fits), _ranked(ranking), fits, details, rules
-    )
+    return SynergyResult(blocks, _ordered(scores), _surface_table(fits), _ranked(ranking), fits, details, rules)
 
 
 def _rules(block: Block) -> list[str]:
@@ -169,14 +168,14 @@ def _named(block: Block, table: pd.DataFrame) -> pd.DataFrame:
     return named
 
 
-def _ordered(scores: pd.DataFrame, _k: int) -> pd.DataFrame:
+def _ordered(scores: pd.DataFrame) -> Any:
     n = sum(c == "drug" or c.startswith("drug_") for c in scores.columns)
     tails = ["" if k == 0 else f"_{k + 1}" for k in range(n)]
     doses = [f"{stem}{tail}" for tail in tails for stem in ("drug", "concentration", "unit")]
     return scores[["block", *doses, "score", "value", "lower", "upper", "p", "q", "status"]]
 
 
-def _corrected(table: pd.DataFrame) -> pd.Series:
+def _corrected(table: Any) -> Any:
     """Benjamini-Hochberg within each score."""
     q = pd.Series(np.nan, index=table.index)
     for _, rows in table.groupby("score"):
@@ -186,13 +185,13 @@ def _corrected(table: pd.DataFrame) -> pd.Series:
     return q
 
 
-def _surface_table(fits: dict[str, list[SurfaceFit]]) -> pd.DataFrame:
+def _surface_table(fits: dict[str, list[SurfaceFit]]) -> Any:
     columns = ["block", "model", "parameter", "estimate", "lower", "upper"]
     parts = [f.table.assign(block=name, model=f.surface.name) for name, found in fits.items() for f in found]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _ranked(ranking: pd.DataFrame) -> pd.DataFrame:
+def _ranked(ranking: Any) -> Any:
     order = {score: i for i, score in enumerate(SCORES)}
     strength = np.where(ranking["score"].str.contains("_ci_"), ranking["value"], -ranking["value"])
     keyed = ranking.assign(_score=ranking["score"].map(order), _strength=strength)

@@ -90,7 +90,7 @@ class SurfaceFit:
 
     def __getitem__(self, parameter: str) -> float:
         """Estimate of a parameter by name."""
-        return float(self.table.set_index("parameter").loc[parameter, "estimate"])  # type: ignore[arg-type]
+        return float(self.table.set_index("parameter").loc[parameter, "estimate"])
 
     def predict(self, doses: np.ndarray) -> np.ndarray:
         """Response at doses (..., k)."""
@@ -114,14 +114,14 @@ def gather(doses: np.ndarray, response: np.ndarray) -> Wells:
 
 def bounds(surface: Surface, wells: Wells) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the coordinates, two arrays (p,)."""
-    rows = []
-    for parameter in surface.parameters:
-        rows.append({
-            "effect": EFFECT_BOUNDS, "plateau": (0.0, EFFECT_BOUNDS[1]), "slope": SLOPE_BOUNDS,
-            "interaction": INTERACTION_BOUNDS, "cooperation": COOPERATION_BOUNDS, "fraction": (1e-9, 1.0),
-            "kappa": (-1.999, 1e3), "shift": (-0.9999, 1e4),
-            "potency": _potency_bounds(wells, _drug_of(parameter.name)),
-        }[parameter.kind])  # fmt: skip
+    fixed = {
+        "effect": EFFECT_BOUNDS, "plateau": (0.0, EFFECT_BOUNDS[1]), "slope": SLOPE_BOUNDS,
+        "interaction": INTERACTION_BOUNDS, "cooperation": COOPERATION_BOUNDS, "fraction": (1e-9, 1.0),
+        "kappa": (-1.999, 1e3), "shift": (-0.9999, 1e4),
+    }  # fmt: skip
+    rows = [
+        _potency_bounds(wells, _drug_of(p.name)) if p.kind == "potency" else fixed[p.kind] for p in surface.parameters
+    ]
     low, high = np.array(rows).T
     return low, high
 
