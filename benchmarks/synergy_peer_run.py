@@ -4,6 +4,7 @@ import json
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -15,8 +16,7 @@ def main(path: str) -> None:
     from synergy.combination import BRAID, HSA, ZIP, Bliss, CombinationIndex, Loewe, MuSyC
     from synergy.single import Hill
 
-    with open(path, encoding="utf-8") as file:
-        sets = json.load(file)
+    sets = json.loads(Path(path).read_text(encoding="utf-8"))
     out = {}
     for name, data in sets.items():
         d1, d2, e = (np.array(data[k]) for k in ("d1", "d2", "E"))
@@ -27,7 +27,7 @@ def main(path: str) -> None:
                 model = make()
                 model.fit(d1, d2, e)
                 fits[label] = {"rss": float(model.sum_of_squares_residuals), "seconds": time.perf_counter() - began}
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 fits[label] = {"error": repr(error)}
         out[name] = {"fits": fits, "scores": {}}
         if "curves" not in data:
@@ -37,12 +37,13 @@ def main(path: str) -> None:
         m1, m2 = np.array(data["mean_d1"]), np.array(data["mean_d2"])
         mean = np.array(data["mean_E"])
         for label, model in (
-            ("bliss", Bliss()), ("hsa", HSA()), ("loewe_ci", Loewe(**hills)), ("loewe_excess", Loewe("delta_nan", **hills)),
+            ("bliss", Bliss()), ("hsa", HSA()), ("loewe_ci", Loewe(**hills)),
+            ("loewe_excess", Loewe("delta_nan", **hills)),
             ("zip", ZIP(**hills)), ("chou_talalay", CombinationIndex()),
         ):  # fmt: skip
             try:
                 out[name]["scores"][label] = np.asarray(model.fit(m1, m2, mean)).tolist()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 out[name]["scores"][label] = repr(error)
     print(json.dumps(out))
 

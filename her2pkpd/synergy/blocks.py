@@ -78,8 +78,7 @@ class Block:
     def alone(self, drug: int) -> np.ndarray:
         """(n,) wells that hold this drug only."""
         others = np.delete(self.doses, drug, axis=1)
-        given: np.ndarray = np.logical_and(self.doses[:, drug] > 0, (others == 0).all(axis=1))
-        return given
+        return (self.doses[:, drug] > 0) & ~np.any(others, axis=1)
 
     @property
     def has_singles(self) -> bool:
