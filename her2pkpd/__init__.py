@@ -8,8 +8,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from her2pkpd.data.assay.run import assay as assay
+    from her2pkpd.data.assay.run import assay_file as assay_file
     from her2pkpd.data.gr import gr as gr
     from her2pkpd.data.gr import gr_file as gr_file
+    from her2pkpd.data.nca import nca as nca
+    from her2pkpd.data.nca import nca_file as nca_file
     from her2pkpd.errors import ComputationError as ComputationError
     from her2pkpd.errors import InputError as InputError
     from her2pkpd.fit.run import fit as fit
@@ -33,6 +37,8 @@ __all__ = [
     "InputError",
     "Model",
     "__version__",
+    "assay",
+    "assay_file",
     "cell_line_names",
     "drug_names",
     "fit",
@@ -41,6 +47,8 @@ __all__ = [
     "gr_file",
     "load_cell_line",
     "load_drug",
+    "nca",
+    "nca_file",
     "simulate",
     "simulate_file",
     "synergy",
@@ -52,6 +60,8 @@ _HOME = {
     "ComputationError": "her2pkpd.errors",
     "InputError": "her2pkpd.errors",
     "Model": "her2pkpd.model",
+    "assay": "her2pkpd.data.assay.run",
+    "assay_file": "her2pkpd.data.assay.run",
     "cell_line_names": "her2pkpd.library",
     "drug_names": "her2pkpd.library",
     "fit": "her2pkpd.fit.run",
@@ -60,6 +70,8 @@ _HOME = {
     "gr_file": "her2pkpd.data.gr",
     "load_cell_line": "her2pkpd.library",
     "load_drug": "her2pkpd.library",
+    "nca": "her2pkpd.data.nca",
+    "nca_file": "her2pkpd.data.nca",
     "simulate": "her2pkpd.simulate.run",
     "simulate_file": "her2pkpd.simulate.run",
     "synergy": "her2pkpd.synergy.run",
@@ -67,12 +79,12 @@ _HOME = {
 }
 """Where each public name lives."""
 
-_CALLABLE = ("fit", "simulate", "synergy")
-"""Packages that are called by their own name."""
+_PACKAGES = ("assays", "fit", "simulate", "synergy")
+"""Packages reached by their own name; those named after a verb can be called."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _CALLABLE:
+    if name in _PACKAGES:
         return importlib.import_module(f"her2pkpd.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'her2pkpd' has no attribute '{name}'")

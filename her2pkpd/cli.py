@@ -10,6 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from her2pkpd import __version__
@@ -67,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_simulate(commands.add_parser)
     _add_gr(commands.add_parser)
     _add_synergy(commands.add_parser)
+    _add_assay(commands.add_parser)
+    _add_nca(commands.add_parser)
     _add_library(commands.add_parser, "drugs", "drug", "trastuzumab", _drugs)
     _add_library(commands.add_parser, "cell-lines", "cell line", "SK-BR-3", _cell_lines)
     return parser
@@ -114,7 +117,7 @@ def _add_fit(add: _Add) -> None:
     )
     parser.add_argument("settings", metavar="FIT.toml", help="data, model, parameters to estimate, noise and method")
     _add_output(parser, "DIR", "folder for the results")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
 def _add_simulate(add: _Add) -> None:
@@ -173,6 +176,53 @@ def _add_synergy(add: _Add) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
+def _add_assay(add: _Add) -> None:
+    parser = _command(
+        add,
+        "assay",
+        _assay,
+        "call HER2 assays: IHC, ISH, bulk copy number, sampling",
+        """
+        OUT.csv is FILE.csv with the call of each case and the reason in words. A value is compared as written and
+        never rounded: a ratio of 1.995 is below 2.0.
+
+        ihc: case, intensity (none, faint, weak, weak-moderate, moderate, intense), completeness (none, incomplete,
+        complete), percent_cells; further patterns of a specimen in intensity_2, completeness_2, percent_cells_2.
+
+        ish: case, ratio, her2_copies, ihc[, recount_ratio, recount_her2_copies]; or nuclei, her2_signals,
+        cep17_signals as sums; or one row a nucleus: case, nucleus, her2_signals, cep17_signals. Without a ratio it
+        is a single-probe case, with an optional dual_probe_group.
+
+        copy-number: four of purity, fraction_amplified, cn_amplified, cn_unamplified, cn_observed; the missing one
+        is returned, with an interval where standard deviations (purity_sd ...) are given.
+
+        sampling: pattern (mosaic, focal), fraction_amplified[, icc, nuclei, cores, cn_amplified, cn_unamplified].
+        """,
+    )
+    parser.add_argument("kind", metavar="KIND", choices=("ihc", "ish", "copy-number", "sampling"), help="which assay")
+    parser.add_argument("file", metavar="FILE.csv", help="one row a case")
+    parser.add_argument("--edition", metavar="YEAR", help="of the ASCO/CAP guideline: 2007, 2013, 2018 (default), 2023")
+    _add_output(parser, "OUT.csv", "table to write")
+
+
+def _add_nca(add: _Add) -> None:
+    parser = _command(
+        add,
+        "nca",
+        _nca,
+        "non-compartmental analysis of concentrations in plasma",
+        """
+        AUC (linear up, logarithmic down), Cmax, Tmax, lambda_z with the rule it was found by, half-life, CL, Vss, Vz,
+        and at steady state (column tau) AUCtau, Cavg, Cmin and fluctuation.
+
+        DIR receives nca.csv, one row for each id. "BLQ", "<0.5" or a blank is below the limit of quantification: zero
+        before the first measurable concentration, left out after it.
+        """,
+    )
+    parser.add_argument("data", metavar="DATA.csv", help="id, time, concentration, dose, and their units")
+    _add_output(parser, "DIR", "folder for the results")
+
+
 def _add_library(
     add: _Add,
     command: str,
@@ -200,19 +250,35 @@ def _add_library(
 def _fit(options: argparse.Namespace) -> None:
     from her2pkpd.report.fit import fit_file
 
-    fit_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+    result = fit_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+    if not options.quiet:
+        _print(result.summary(), f"Read {Path(options.out) / 'report.html'} in a browser.")
 
 
 def _simulate(options: argparse.Namespace) -> None:
     from her2pkpd.simulate import simulate_file
 
-    simulate_file(options.scenario, options.out, force=options.force)
+    _print(repr(simulate_file(options.scenario, options.out, force=options.force)))
 
 
 def _gr(options: argparse.Namespace) -> None:
     from her2pkpd.data.gr import gr_file
 
-    gr_file(options.plate, options.out, force=options.force)
+    _print(repr(gr_file(options.plate, options.out, force=options.force)))
+
+
+def _assay(options: argparse.Namespace) -> None:
+    from her2pkpd.data.assay.run import assay_file
+
+    frame = assay_file(options.kind, options.file, options.out, edition=options.edition, force=options.force)
+    counts = ", ".join(f"{n} {call}" for call, n in frame["call"].value_counts().items())
+    _print(f"{len(frame)} case{'s' if len(frame) != 1 else ''}: {counts}")
+
+
+def _nca(options: argparse.Namespace) -> None:
+    from her2pkpd.data.nca import nca_file
+
+    nca_file(options.data, options.out, force=options.force)
 
 
 def _synergy(options: argparse.Namespace) -> None:

@@ -21,8 +21,8 @@ SOURCES = [
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".csv", ".cff", ".json", ".yml", ".txt", ""}
 
 LAYERS = (
-    "callable_package errors sources units settings runinfo model engine export dosing library mechanisms systems "
-    "simulate data fit synergy report cli"
+    "callable_package errors sources units settings runinfo assays model engine export dosing library mechanisms "
+    "systems simulate data fit synergy report cli"
 ).split()
 """Each layer may import those before it, and itself."""
 

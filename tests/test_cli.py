@@ -46,7 +46,7 @@ def test_version_and_help(capsys):
     assert all(command in out for command in ("fit", "simulate", "gr", "drugs", "cell-lines"))
 
 
-@pytest.mark.parametrize("command", ["fit", "simulate", "gr", "drugs", "cell-lines"])
+@pytest.mark.parametrize("command", ["fit", "simulate", "gr", "assay", "drugs", "cell-lines"])
 def test_every_command_explains_itself(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as stop:
@@ -135,6 +135,7 @@ def test_an_existing_file_is_kept_unless_forced(scenario, tmp_path, capsys):
         (["simulate", "missing.toml", "--out", "out.csv"], "missing.toml: the file cannot be read"),
         (["fit", "missing.toml", "--out", "out"], "missing.toml"),
         (["gr", "missing.csv", "--out", "out"], "missing.csv"),
+        (["assay", "ish", "missing.csv", "--out", "out.csv"], "missing.csv: the file does not exist"),
     ],
 )
 def test_bad_input_exits_with_2_one_message_and_no_output(arguments, message, tmp_path, monkeypatch, capsys):

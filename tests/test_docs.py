@@ -57,6 +57,17 @@ def test_the_reader_s_own_cell_line_of_the_docs(tmp_path):
     assert load_cell_line("SK-BR-3", path).HER2.canonical == 9.5e5
 
 
+def test_the_fit_of_the_docs(tmp_path):
+    text = (ROOT / "docs" / "fitting.md").read_text("utf-8")
+    for language, name in (("csv", "plate.csv"), ("toml", "fit.toml")):
+        (block,) = re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+        (tmp_path / name).write_text(block, encoding="utf-8")
+    assert main(["fit", str(tmp_path / "fit.toml"), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    told = (tmp_path / "out" / "parameters.csv").read_text("utf-8")
+    assert "lapatinib.HER2.Ki,nM" in told
+    assert "95 % profile" in told
+
+
 def test_links_lead_somewhere():
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):

@@ -8,16 +8,12 @@ import numpy as np
 
 from her2pkpd.data.cells import each
 from her2pkpd.data.table import Table
+from her2pkpd.library.load import plain
 
 VEHICLES = frozenset(
     {"", "-", "none", "dmso", "vehicle", "untreated", "control", "ctrl", "medium", "media", "mock", "pbs", "no drug"}
 )
 """Words that stand for no drug in a well of concentration 0."""
-
-
-def plain(name: str) -> str:
-    """A name without case, blanks and punctuation: "SK-BR-3" and "SKBR3" are the same."""
-    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def nearest(name: str, known: Collection[str], limit: int = 3) -> list[str]:

@@ -36,11 +36,15 @@ def folder() -> Path | None:
     return base / "her2pkpd" / "kernels"
 
 
+_WRITERS = ("methods.py", "compile.py", "nvptx.py")
+"""Modules beside the packages `program` and `emit` on which machine code depends."""
+
+
 @cache
 def source_digest() -> str:
     """Checksum of the code that writes kernels, so that a changed generator never meets old output."""
     here = Path(__file__).parent
-    files = sorted([*here.glob("program/*.py"), *here.glob("emit/*.py"), here / "methods.py", here / "compile.py"])
+    files = sorted([*here.glob("program/*.py"), *here.glob("emit/*.py"), *(here / x for x in _WRITERS)])
     total = hashlib.sha256()
     for file in files:
         total.update(file.name.encode() + b"\0" + file.read_bytes())

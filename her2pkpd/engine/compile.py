@@ -10,7 +10,8 @@ from functools import cache
 import llvmlite
 import llvmlite.binding as llvm
 
-_LOCK = threading.Lock()
+LOCK = threading.Lock()
+"""LLVM is called by one thread at a time."""
 _NUMBER = itertools.count()
 
 
@@ -23,12 +24,14 @@ class Target:
         features: LLVM's feature string.
         width: lanes per vector that fit it best.
         fma: whether it has fused multiply-add.
+        reciprocals: how it starts a reciprocal, see `emit.asm.Asm`; empty where it had better divide.
     """
 
     cpu: str
     features: str
     width: int
     fma: bool
+    reciprocals: str = ""
 
 
 @cache
@@ -40,7 +43,11 @@ def host() -> Target:
     flags = dict(features)
     arm = llvm.get_process_triple().startswith(("aarch64", "arm64"))
     width = 8 if flags.get("avx512f") else 4 if flags.get("avx2") else 4 if arm else 2
-    return Target(llvm.get_host_cpu_name(), features.flatten(), width, bool(flags.get("fma")) or arm)
+    cpu = llvm.get_host_cpu_name()
+    # AMD divides eight doubles in ten cycles, which a refined reciprocal does not beat; others take sixteen or more.
+    refine = flags.get("avx512f") and flags.get("avx512vl") and not cpu.startswith("znver")
+    fma = bool(flags.get("fma")) or arm
+    return Target(cpu, features.flatten(), width, fma, "rcp14" if refine else "")
 
 
 @cache
@@ -77,7 +84,7 @@ def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
 
 def object_code(text: str, target: Target) -> bytes:
     """Compile a module to relocatable object code."""
-    with _LOCK:
+    with LOCK:
         module = llvm.parse_assembly(text)
         module.verify()
         machine = _machine(target)
@@ -99,7 +106,7 @@ class Loaded:
     """
 
     def __init__(self, code: bytes, target: Target) -> None:
-        with _LOCK:
+        with LOCK:
             builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol("kernel")
             # The tracker owns the memory the code lies in.
             self._tracker = builder.link(_linker(target), f"kernel{next(_NUMBER)}")

@@ -80,7 +80,14 @@ class Request:
             program = tangent_program(step, self.parameters)
             plan = TangentPlan(program, self.parameters, self.directions, self.infusions)
         writer = KernelWriter(
-            step.finish(), method(self.method), self.n, flux.n_inputs - self.n, self.width, target.fma, plan
+            step.finish(),
+            method(self.method),
+            self.n,
+            flux.n_inputs - self.n,
+            self.width,
+            target.fma,
+            plan,
+            target.reciprocals,
         )
         return writer.text(), writer.layout
 

@@ -10,7 +10,7 @@ from her2pkpd.fit.metrics import unique_curves
 from her2pkpd.fit.parameters import FreeParameters
 from her2pkpd.fit.predict import Predictor
 from her2pkpd.fit.problem import FitProblem
-from her2pkpd.library import Drug, load_cell_line, load_drug
+from her2pkpd.library import Drug
 
 POINTS = 41
 
@@ -52,11 +52,9 @@ def predict_signals(problem: FitProblem, u: np.ndarray, signals: Sequence[Signal
         (n_signals,) predictions; NaN where a lane failed.
     """
     old = problem.objective
-    drugs = [d.name for d in _drugs(problem)]
-    lines = {s.treatment.cell_line for s in signals}
-    design = make_design(
-        signals, [load_drug(d) for d in drugs], {n: load_cell_line(n) for n in lines}, volume=problem.settings.volume
-    )
+    library = problem.settings.library
+    lines = {n: library.cell_line(n) for n in dict.fromkeys(s.treatment.cell_line for s in signals)}
+    design = make_design(signals, _drugs(problem), lines, volume=problem.settings.volume)
     _carry_over(problem, design)
     free = FreeParameters(old.free.estimates, design.rows)
     known = dict(zip(old.free.names, u, strict=False))
@@ -66,7 +64,7 @@ def predict_signals(problem: FitProblem, u: np.ndarray, signals: Sequence[Signal
 
 def _drugs(problem: FitProblem) -> list[Drug]:
     names = [s.name for s in problem.model.species if s.compartment == "medium"]
-    return [load_drug(n) for n in names]
+    return [problem.settings.library.drug(n) for n in names]
 
 
 def _carry_over(problem: FitProblem, design: Design) -> None:

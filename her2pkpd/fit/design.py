@@ -148,5 +148,6 @@ def make_design(
     for lane, treatment in enumerate(treatments):
         own = {**cell_parameters(cell_lines[treatment.cell_line]), "seeded": treatment.seeded}
         for name, value in own.items():
-            parameters[lane, model.parameter_index[f"{POPULATION}.{name}"]] = value
+            if f"{POPULATION}.{name}" in model.parameter_index:  # a payload no drug of this fit carries has none
+                parameters[lane, model.parameter_index[f"{POPULATION}.{name}"]] = value
     return Design(model, treatments, times, parameters, {t: i for i, t in enumerate(treatments)})

@@ -10,7 +10,6 @@ quantile of Student's t.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 from scipy.stats import t as student_t
 
 from her2pkpd.fit.objective import Objective
@@ -37,6 +36,7 @@ class Interval:
         upper: upper end.
         verdict: plain words.
         sd: standard deviation of the coordinate.
+        kind: how the interval was made, "Laplace" or "profile".
     """
 
     name: str
@@ -45,6 +45,84 @@ class Interval:
     upper: float
     verdict: str
     sd: float
+    kind: str = "Laplace"
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The objective around an optimum, as far as its second derivatives tell.
+
+    Attributes:
+        objective: the objective.
+        u: coordinates of the optimum, (n_unknowns,).
+        inside: (n_unknowns,) which do not sit on a bound.
+        covariance: of the coordinates, (n_unknowns, n_unknowns); rows of parameters on a bound are zero.
+        conditional: (n_unknowns,) standard deviations if everything else were known.
+        prior_sd: (n_unknowns,) standard deviations of the priors, infinite without one.
+        inflation: of variances, for a noise level estimated from the same wells.
+        degrees: degrees of freedom left for the noise level, infinite where it is known.
+    """
+
+    objective: Objective
+    u: np.ndarray
+    inside: np.ndarray
+    covariance: np.ndarray
+    conditional: np.ndarray
+    prior_sd: np.ndarray
+    inflation: float
+    degrees: float
+
+    def transform(self, i: int) -> Transform:
+        """Scale an unknown is estimated on."""
+        if i < len(self.objective.free):
+            return self.objective.free.free[i].transform
+        return Transform("log", 1e-4, 1e3)
+
+    def sd(self, i: int) -> float:
+        """Standard deviation of a coordinate."""
+        return float(np.sqrt(max(self.covariance[i, i], 0.0)))
+
+    def slope(self, i: int) -> np.ndarray:
+        """(n_unknowns,) how all coordinates follow when one is moved."""
+        return self.covariance[i] / self.covariance[i, i] if self.covariance[i, i] > 0 else np.zeros(len(self.u))
+
+    def quantile(self, level: float) -> float:
+        """Half-width of an interval in standard deviations."""
+        return float(student_t.ppf(0.5 + level / 2, self.degrees))
+
+    def deviance(self, level: float) -> float:
+        """Increase of -2 log posterior at the ends of an interval: n log(1 + F/(n - p)), or that of chi-squared."""
+        f = self.quantile(level) ** 2
+        n = self.objective.n_data
+        return f if np.isinf(self.degrees) else float(n * np.log1p(f / self.degrees))
+
+    def verdict(self, i: int, ends: tuple[float, float]) -> str:
+        """Plain words for an unknown whose 95 % interval has these ends, coordinates."""
+        sd, conditional, prior_sd = self.sd(i), float(self.conditional[i]), float(self.prior_sd[i])
+        if _is_narrow(self.transform(i), *ends) and sd < 0.7 * prior_sd:
+            return "determined"
+        if not _is_narrow(self.transform(i), self.u[i] - 1.96 * conditional, self.u[i] + 1.96 * conditional):
+            return "not by these data"
+        if sd >= 0.7 * prior_sd and conditional >= prior_sd:
+            return "not by these data (the prior decides)"
+        partner = _partner(self.objective, i, self.covariance)
+        return f"only a combination is (with {partner})" if partner else "not by these data"
+
+
+def curvature(objective: Objective, u: np.ndarray) -> Curvature:
+    """Information, covariance and degrees of freedom at an optimum `u` (n_unknowns,)."""
+    low, high = objective.bounds()
+    inside = (u - low > 1e-3) & (high - u > 1e-3)
+    information = objective.information(u)[np.ix_(inside, inside)]
+    prior = _prior_information(objective, u)[np.ix_(inside, inside)]
+    covariance = np.zeros((len(u), len(u)))
+    covariance[np.ix_(inside, inside)] = _inverse(information, (high - low)[inside])
+    inflation, degrees = _spent(objective, covariance, information - prior, inside)
+    covariance[: len(objective.free), : len(objective.free)] *= inflation
+    conditional, prior_sd = np.full(len(u), np.inf), np.full(len(u), np.inf)
+    conditional[inside] = 1 / np.sqrt(np.maximum(np.diag(information) - np.diag(prior), 1e-300))
+    prior_sd[inside] = 1 / np.sqrt(np.maximum(np.diag(prior), 1e-300))
+    return Curvature(objective, u, inside, covariance, conditional, prior_sd, inflation, degrees)
 
 
 def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tuple[list[Interval], np.ndarray]:
@@ -60,31 +138,22 @@ def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tupl
         parameters on a bound are zero.
     """
     low, high = objective.bounds()
-    inside = (u - low > 1e-3) & (high - u > 1e-3)
-    information = objective.information(u)[np.ix_(inside, inside)]
-    prior = _prior_information(objective, u)[np.ix_(inside, inside)]
-    covariance = np.zeros((len(u), len(u)))
-    covariance[np.ix_(inside, inside)] = _inverse(information, (high - low)[inside])
-    inflation, z = _spent(objective, covariance, information - prior, inside, level)
-    covariance[: len(objective.free), : len(objective.free)] *= inflation
+    curved = curvature(objective, u)
     centre = u.copy()
-    centre[len(objective.free) :] += 0.5 * np.log(inflation)
-    conditional = np.full(len(u), np.inf)
-    conditional[inside] = 1 / np.sqrt(np.maximum(np.diag(information) - np.diag(prior), 1e-300))
-    prior_sd = np.full(len(u), np.inf)
-    prior_sd[inside] = 1 / np.sqrt(np.maximum(np.diag(prior), 1e-300))
+    centre[len(objective.free) :] += 0.5 * np.log(curved.inflation)
     result = []
     for i, name in enumerate(objective.names):
-        transform, sd = _transform(objective, i), float(np.sqrt(max(covariance[i, i], 0.0)))
+        transform, sd = curved.transform(i), curved.sd(i)
         estimate = float(transform.backward(centre[i]))
-        if not inside[i]:
+        if not curved.inside[i]:
             end = "lower" if u[i] - low[i] <= 1e-3 else "upper"
             result.append(Interval(name, estimate, np.nan, np.nan, f"at its {end} bound", 0.0))
             continue
+        z = curved.quantile(level)
         ends = transform.backward(np.clip([centre[i] - z * sd, centre[i] + z * sd], low[i], high[i]))
-        verdict = _verdict(objective, i, u, covariance, float(conditional[i]), float(prior_sd[i]))
+        verdict = curved.verdict(i, (u[i] - 1.96 * sd, u[i] + 1.96 * sd))
         result.append(Interval(name, estimate, float(ends[0]), float(ends[1]), verdict, sd))
-    return result, covariance
+    return result, curved.covariance
 
 
 def _inverse(information: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -99,28 +168,20 @@ def _inverse(information: np.ndarray, width: np.ndarray) -> np.ndarray:
     return (vectors / np.maximum(values, floor)) @ vectors.T * np.outer(scale, scale)
 
 
-def _spent(
-    objective: Objective, covariance: np.ndarray, data: np.ndarray, inside: np.ndarray, level: float
-) -> tuple[float, float]:
-    """Variance inflation n/(n - p) and the quantile for intervals; 1 and the normal one when no noise is estimated.
+def _spent(objective: Objective, covariance: np.ndarray, data: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
+    """Variance inflation n/(n - p) and degrees of freedom n - p; 1 and infinitely many when no noise is estimated.
 
     p counts what the data determine: the trace of the hat matrix, in which a parameter held by its prior hardly
     counts.
     """
     if not objective.estimated:
-        return 1.0, float(norm.ppf(0.5 + level / 2))
+        return 1.0, np.inf
     free = inside & (np.arange(len(inside)) < len(objective.free))
     kept = free[inside]
     spent = float(np.trace(covariance[np.ix_(free, free)] @ data[np.ix_(kept, kept)]))
     n = objective.n_data
     degrees = max(n - spent, 1.0)
-    return n / degrees, float(student_t.ppf(0.5 + level / 2, degrees))
-
-
-def _transform(objective: Objective, i: int) -> Transform:
-    if i < len(objective.free):
-        return objective.free.free[i].transform
-    return Transform("log", 1e-4, 1e3)
+    return n / degrees, degrees
 
 
 def _prior_information(objective: Objective, u: np.ndarray) -> np.ndarray:
@@ -131,27 +192,14 @@ def _prior_information(objective: Objective, u: np.ndarray) -> np.ndarray:
     return information
 
 
-def _is_narrow(transform: Transform, u: float, sd: float) -> bool:
-    if not np.isfinite(sd):
+def _is_narrow(transform: Transform, lower: float, upper: float) -> bool:
+    """Whether an interval between two coordinates counts as known."""
+    if not (np.isfinite(lower) and np.isfinite(upper)):
         return False
-    ends = transform.backward(np.array([u - 1.96 * sd, u + 1.96 * sd]))
+    ends = transform.backward(np.array([lower, upper]))
     if transform.scale == "log":
         return bool(ends[1] < DETERMINED_FOLD * ends[0])
     return bool(ends[1] - ends[0] < DETERMINED_PART * (transform.upper - transform.lower))
-
-
-def _verdict(
-    objective: Objective, i: int, u: np.ndarray, covariance: np.ndarray, conditional: float, prior_sd: float
-) -> str:
-    transform, sd = _transform(objective, i), float(np.sqrt(max(covariance[i, i], 0.0)))
-    if _is_narrow(transform, u[i], sd) and sd < 0.7 * prior_sd:
-        return "determined"
-    if not _is_narrow(transform, u[i], conditional):
-        return "not by these data"
-    if sd >= 0.7 * prior_sd and conditional >= prior_sd:
-        return "not by these data (the prior decides)"
-    partner = _partner(objective, i, covariance)
-    return f"only a combination is (with {partner})" if partner else "not by these data"
 
 
 def _partner(objective: Objective, i: int, covariance: np.ndarray) -> str:

@@ -59,6 +59,7 @@ class Evaluation:
         metrics: (n_metrics,) read-off metrics, log10 nM for potencies.
         reached: (n_metrics,) whether the predicted curve reaches the metric's level.
         status: (L,) lane statuses.
+        engine: which engine ran.
     """
 
     residuals: np.ndarray
@@ -67,6 +68,7 @@ class Evaluation:
     metrics: np.ndarray
     reached: np.ndarray
     status: np.ndarray
+    engine: str
 
     @property
     def cost(self) -> float:
@@ -117,6 +119,13 @@ class Objective:
         self.estimated = tuple(
             r for r in dict.fromkeys(self.readouts.tolist()) if self._noise(r).sd is None and self._unknown(r).any()
         )
+        self.size = np.array([self._size(r) for r in self.estimated])
+
+    def _size(self, readout: str) -> float:
+        """What standard deviations of a read-out are measured by: 1, or for counts a typical count."""
+        if self._noise(readout).kind == "log-normal":
+            return 1.0
+        return max(1.0, float(np.median(np.abs(self.value[self.readouts == readout]))))
 
     def _given_sd(self, observation: Observation) -> float:
         use = observation.sd is not None and self._noise(observation.signal.readout).file_sd
@@ -140,19 +149,17 @@ class Objective:
 
     def start(self) -> np.ndarray:
         """Starting coordinates, (n_unknowns,)."""
-        return np.concatenate([self.free.start(), np.full(len(self.estimated), np.log(0.1))])
+        return np.concatenate([self.free.start(), np.log(0.1 * self.size)])
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Bounds of all coordinates."""
         low, high = self.free.bounds()
-        n = len(self.estimated)
-        return np.concatenate([low, np.full(n, np.log(1e-4))]), np.concatenate([high, np.full(n, np.log(1e3))])
+        return np.concatenate([low, np.log(1e-4 * self.size)]), np.concatenate([high, np.log(1e3 * self.size)])
 
     def start_box(self) -> tuple[np.ndarray, np.ndarray]:
         """Box for multi-start."""
         low, high = self.free.start_box()
-        n = len(self.estimated)
-        return np.concatenate([low, np.full(n, np.log(0.05))]), np.concatenate([high, np.full(n, np.log(0.3))])
+        return np.concatenate([low, np.log(0.05 * self.size)]), np.concatenate([high, np.log(0.3 * self.size)])
 
     def __call__(self, u: np.ndarray) -> Evaluation:
         """Evaluate at coordinates `u` (n_unknowns,)."""
@@ -170,7 +177,7 @@ class Objective:
         if len(log_sd):
             jacobian[-len(log_sd) :, n_free:] = by_sd
         n = len(self.observations)
-        return Evaluation(residuals, jacobian, predicted.value[:n], values, reached, predicted.status)
+        return Evaluation(residuals, jacobian, predicted.value[:n], values, reached, predicted.status, predicted.engine)
 
     def information(self, u: np.ndarray) -> np.ndarray:
         """Expected information of data and priors about all unknowns at `u`, (n_unknowns, n_unknowns).

@@ -115,7 +115,7 @@ def _points(objective: Objective, starts: int, seed: int) -> list[np.ndarray]:
     return points
 
 
-class _Remembered:
+class Remembered:
     """The last evaluation, so that SciPy's separate calls for residuals and Jacobian cost one solve."""
 
     def __init__(self, objective: Objective) -> None:
@@ -125,6 +125,7 @@ class _Remembered:
         self.calls = 0
 
     def __call__(self, u: np.ndarray) -> Evaluation:
+        """The objective at coordinates `u` (n_unknowns,)."""
         if self.last is None or self.u is None or not np.array_equal(u, self.u):
             self.u, self.last = u.copy(), self.objective(u)
             self.calls += 1
@@ -132,7 +133,7 @@ class _Remembered:
 
 
 def _descend(objective: Objective, number: int, point: np.ndarray, max_evaluations: int) -> Start:
-    remembered = _Remembered(objective)
+    remembered = Remembered(objective)
     if not np.isfinite(remembered(point).cost):
         return Start(number, np.inf, point, 1, "the objective is not finite at the start")
     low, high = objective.bounds()

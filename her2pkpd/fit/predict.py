@@ -1,7 +1,7 @@
 """Predicted read-outs and their exact derivatives by the unknowns, through the engine's sensitivities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -26,11 +26,13 @@ class Predicted:
         value: (n_signals,); NaN where a lane failed.
         jacobian: (n_signals, n_free), or None.
         status: (L,) lane statuses.
+        engine: which engine ran.
     """
 
     value: np.ndarray
     jacobian: np.ndarray | None
     status: np.ndarray
+    engine: str
 
 
 class Predictor:
@@ -87,7 +89,7 @@ class Predictor:
             if slope is not None:
                 self._chain(jacobian, slope, parts, self.lane, by_treated)
                 self._chain(jacobian, slope, parts, self.control, by_control)
-        return self._scaled(u, prediction, jacobian, solution.status)
+        return self._scaled(u, Predicted(prediction, jacobian, solution.status, solution.engine))
 
     def _outputs(self, solution: Solution, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Outputs (L, M, n_outputs) and their total derivatives by the targets (L, M, n_outputs, n_targets)."""
@@ -122,9 +124,10 @@ class Predictor:
                 use = column >= 0
                 np.add.at(jacobian, (rows[use], column[use]), by_target[use, k] * chain[lane[use]])
 
-    def _scaled(self, u: np.ndarray, value: np.ndarray, jacobian: np.ndarray | None, status: np.ndarray) -> Predicted:
+    def _scaled(self, u: np.ndarray, predicted: Predicted) -> Predicted:
         if "scale" not in self.free.targets:
-            return Predicted(value, jacobian, status)
+            return predicted
+        value, jacobian = predicted.value, predicted.jacobian
         factor, parts = self.free.lane_values(u, "scale", np.ones(len(self.design.lanes)))
         factor = factor[self.lane]
         if jacobian is not None:
@@ -134,7 +137,7 @@ class Predictor:
                 column = index[self.lane]
                 use = column >= 0
                 np.add.at(jacobian, (rows[use], column[use]), value[use] * chain[self.lane[use]])
-        return Predicted(value * factor, jacobian, status)
+        return replace(predicted, value=value * factor)
 
 
 @lru_cache(maxsize=32)

@@ -17,7 +17,7 @@ from her2pkpd.fit.parameters import Estimate, FreeParameters, Prior
 from her2pkpd.fit.settings import EstimateSettings, FitSettings, read_fit_settings
 from her2pkpd.fit.transform import Scale
 from her2pkpd.fit.wells import read_source, treatments_of
-from her2pkpd.library import load_cell_line, load_drug
+from her2pkpd.library import Library
 from her2pkpd.model import Model
 from her2pkpd.settings import nearest
 from her2pkpd.units import quantity
@@ -58,7 +58,7 @@ def load_problem(path: str | Path) -> FitProblem:
     observations: list[Observation] = []
     metrics: list[Metric] = []
     for source in settings.data:
-        wells, published = read_source(source)
+        wells, published = read_source(source, settings.library)
         observations += wells
         metrics += published
     return make_problem(settings, observations, metrics)
@@ -72,11 +72,12 @@ def make_problem(settings: FitSettings, observations: Sequence[Observation], met
         problems.add("the data hold no treated well", "Check the files and the drugs chosen in [[data]].")
         problems.raise_any()
     signals = [o.signal for o in observations] + [s for m in unique_curves(metrics) for s in curve_signals(m)]
-    library = {name: load_cell_line(name) for name in lines}
-    design = make_design(signals, [load_drug(d) for d in drugs], library, volume=settings.volume)
+    library = settings.library
+    cell_lines = {name: library.cell_line(name) for name in lines}
+    design = make_design(signals, [library.drug(d) for d in drugs], cell_lines, volume=settings.volume)
     _fix(design, settings, problems)
     _check_noise(settings, observations, problems)
-    estimates = [_resolve(e, design, problems) for e in settings.estimates]
+    estimates = [_resolve(e, design, library, problems) for e in settings.estimates]
     problems.raise_any()
     free = FreeParameters([e for e in estimates if e is not None], design.rows)
     _check_reach(free, settings, problems)
@@ -93,7 +94,9 @@ def _fix(design: Design, settings: FitSettings, problems: Problems) -> None:
     """Give the parameters of ``[parameters]`` their values, one line's own after those meant for all lines."""
     values: dict[str, float] = {}
     for name, text in settings.overrides.items():
-        key, found = f"parameters.{name}", design.column(name)
+        key = f"parameters.{name}"
+        name = settings.library.spelt(name)  # noqa: PLW2901 - the library's spelling
+        found = design.column(name)
         if found is None:
             _unknown(name, design, key, problems)
             continue
@@ -131,11 +134,11 @@ def _check_noise(settings: FitSettings, observations: Sequence[Observation], pro
             problems.add(rule, remedy, column=f"noise.{o.signal.readout}.kind", value=o.value)
 
 
-def _resolve(e: EstimateSettings, design: Design, problems: Problems) -> Estimate | None:
+def _resolve(e: EstimateSettings, design: Design, library: Library, problems: Problems) -> Estimate | None:
     key = f"estimate.{e.name}"
     target, where = SCALE_TARGET, e.where
     if e.target != SCALE_TARGET:
-        found = design.column(e.target)
+        found = design.column(library.spelt(e.target))
         if found is None:
             _unknown(e.target, design, key, problems)
             return None

@@ -11,7 +11,17 @@ from her2pkpd.fit.intervals import Interval, laplace
 from her2pkpd.fit.objective import Evaluation
 from her2pkpd.fit.optimise import Optimum, Progress, Start, multi_start
 from her2pkpd.fit.problem import FitProblem, load_problem
-from her2pkpd.fit.tables import parameter_table, prediction_table, published_table
+from her2pkpd.fit.profile import profile
+from her2pkpd.fit.tables import (
+    EFFICACY_DIFFERENCE,
+    POTENCY_FOLD,
+    parameter_table,
+    prediction_table,
+    published_table,
+)
+
+WORSE = 0.1
+"""How much lower than the optimum's a constrained fit's -2 log posterior may be: what step control leaves."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class FitResult:
         evaluation: the objective at the best.
         intervals: one per unknown.
         covariance: of the coordinates, (n_unknowns, n_unknowns).
+        lowest: the lowest objective met; below that of the best start if profiles found a better optimum.
     """
 
     problem: FitProblem
@@ -31,6 +42,7 @@ class FitResult:
     evaluation: Evaluation
     intervals: list[Interval]
     covariance: np.ndarray
+    lowest: float
 
     @property
     def parameters(self) -> pd.DataFrame:
@@ -52,6 +64,13 @@ class FitResult:
         """Whether more than one start ended at the best optimum (or only one was asked for)."""
         return len(self.optimum.starts) == 1 or self.optimum.agreeing > 1
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was stopped before all starts and all intervals were done."""
+        profiles = self.problem.settings.method.intervals == "profile"
+        kinds = [x.kind for x in self.intervals[: len(self.problem.objective.free)]]
+        return self.optimum.interrupted or (profiles and "Laplace" in kinds)
+
     def summary(self) -> str:
         """A few lines: data, unknowns, objective, agreement of the starts, verdicts."""
         verdicts = pd.Series([x.verdict.split(" (")[0] for x in self.intervals]).value_counts()
@@ -63,10 +82,17 @@ class FitResult:
             f"  objective  {self.optimum.best.cost:.2f} (-2 log posterior up to a constant)",
             f"  starts     {len(starts)}, of which {self.optimum.agreeing} end at the best optimum",
         ]
+        if self.problem.metrics:
+            met, total = int(np.sum(self.published["within"].to_numpy())), len(self.problem.metrics)
+            how = f"{POTENCY_FOLD:g}-fold for potencies, {EFFICACY_DIFFERENCE:g} for GRmax"
+            lines.append(f"  published  {met} of {total} values met ({how})")
         if not self.converged:
             lines.append("  WARNING    only one start found the best optimum: raise [method] starts before trusting it")
-        if self.optimum.interrupted:
-            lines.append("  WARNING    interrupted: fewer starts than asked for")
+        if self.lowest < self.optimum.best.cost - WORSE:
+            lines.append(f"  WARNING    a profile found a better fit ({self.lowest:.2f}): raise [method] starts")
+        if self.interrupted:
+            fewer = "starts" if self.optimum.interrupted else "profile intervals"
+            lines.append(f"  WARNING    interrupted: fewer {fewer} than asked for")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -79,6 +105,7 @@ def fit(
     progress: Progress | None = None,
     finished: tuple[Start, ...] = (),
     on_start: Callable[[Start], None] | None = None,
+    on_profile: Callable[[int, int], None] | None = None,
 ) -> FitResult:
     """Fit a problem.
 
@@ -87,6 +114,7 @@ def fit(
         progress: called after every start with (finished, planned, best objective).
         finished: starts of an interrupted run, not to be repeated.
         on_start: called with every newly finished start.
+        on_profile: called after every profiled unknown with (finished, planned).
 
     Returns:
         The `FitResult`.
@@ -107,5 +135,9 @@ def fit(
         finished=finished,
         on_start=on_start,
     )
+    evaluation = problem.objective(optimum.best.u)
     intervals, covariance = laplace(problem.objective, optimum.best.u)
-    return FitResult(problem, optimum, problem.objective(optimum.best.u), intervals, covariance)
+    lowest = optimum.best.cost
+    if method.intervals == "profile" and not optimum.interrupted:
+        intervals, lowest = profile(problem.objective, optimum.best.u, progress=on_profile)
+    return FitResult(problem, optimum, evaluation, intervals, covariance, lowest)

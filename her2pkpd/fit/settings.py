@@ -1,16 +1,15 @@
 """``fit.toml``: what is fitted to what, read and checked as one typed object."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from her2pkpd.errors import InputError, Problems
-from her2pkpd.fit.metrics import Metric
 from her2pkpd.fit.noise import Noise
 from her2pkpd.fit.objective import MetricNoise
 from her2pkpd.fit.readouts import RELATION
-from her2pkpd.library import CellLine, Drug, load_drug
+from her2pkpd.library import CellLine, Drug, Library, read_library
 from her2pkpd.settings import Section, nearest, read_settings
 
 NOISE_KINDS = ("normal", "log-normal", "student-t")
@@ -55,13 +54,14 @@ class EstimateSettings:
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """``[method]``: how hard to look."""
+    """``[method]``: how hard to look, and how intervals are made."""
 
     starts: int = 8
     seed: int = 1
     max_evaluations: int = 100
     rtol: float = 1e-7
     engine: str = "auto"
+    intervals: str = "profile"
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,12 @@ class FitSettings:
     noise: Mapping[str, Noise]
     metric_noise: MetricNoise
     method: MethodSettings
-    predict: tuple[Metric, ...] = ()
-    drugs: Mapping[str, Drug] = field(default_factory=dict)
-    cell_lines: Mapping[str, CellLine] = field(default_factory=dict)
+    library: Library
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file the fit depends on."""
+        return (self.path, *self.library.files, *(d.file for d in self.data))
 
 
 def read_fit_settings(path: str | Path) -> FitSettings:
@@ -91,20 +94,21 @@ def read_fit_settings(path: str | Path) -> FitSettings:
     path = Path(path)
     top = read_settings(path)
     title = top.text("title", path.parent.name)
-    data = _data(top, path)
     model = top.section("model")
     model.text("system", "well", choices=("well",))
+    library = read_library(model, path)
+    data = _data(top, path, library)
     volume = model.quantity("volume", "L", 1e-4, low=1e-9)
     overrides = top.get("parameters", dict, {}, words="a table [parameters]") or {}
-    estimates = _estimates(top)
-    noise, metric_noise = _noise(top.section("noise"))
+    estimates = _estimates(top, library)
+    noise, metric_noise = _noise(top.section("noise"), library)
     method = _method(top.section("method"))
     top.finish()
     top.problems.raise_any()
-    return FitSettings(path, title, data, volume, overrides, estimates, noise, metric_noise, method)
+    return FitSettings(path, title, data, volume, overrides, estimates, noise, metric_noise, method, library)
 
 
-def _data(top: Section, path: Path) -> tuple[DataSource, ...]:
+def _data(top: Section, path: Path, library: Library) -> tuple[DataSource, ...]:
     sections = top.sections("data")
     if not sections:
         top.problems.add("needs at least one [[data]] table", 'Write [[data]] with file = "plate.csv".', column="data")
@@ -112,7 +116,7 @@ def _data(top: Section, path: Path) -> tuple[DataSource, ...]:
     for section in sections:
         file = section.text("file")
         kind = section.text("kind", "plate", choices=("plate", "metrics", "ccle"))
-        drugs = _drugs(section)
+        drugs = _names(section, "drugs", library.drug)
         assay = section.text("assay", "")
         seeded = section.quantity("seeded_cells", "cells", 5000.0, low=1.0)
         if file is not None and kind is not None:
@@ -120,26 +124,26 @@ def _data(top: Section, path: Path) -> tuple[DataSource, ...]:
     return tuple(sources)
 
 
-def _drugs(section: Section) -> tuple[str, ...]:
-    """Drugs to keep, under the library's names."""
+def _names(section: Section, key: str, find: Callable[[str], Drug | CellLine]) -> tuple[str, ...]:
+    """A list of drugs or cell lines, under the library's names."""
     names = []
-    for name in section.texts("drugs", (), words="a list of drugs in quotes") or ():
+    for name in section.texts(key, (), words="a list of names in quotes") or ():
         try:
-            names.append(load_drug(name).name)
+            names.append(find(name).name)
         except InputError as error:
             for p in error.problems:
-                section.problems.add(p.rule, p.remedy, column=section.name("drugs"), value=name)
+                section.problems.add(p.rule, p.remedy, column=section.name(key), value=name)
     return tuple(names)
 
 
-def _estimates(top: Section) -> tuple[EstimateSettings, ...]:
+def _estimates(top: Section, library: Library) -> tuple[EstimateSettings, ...]:
     parent = top.section("estimate")
     if not parent.table:
         top.problems.add("nothing is estimated", 'Add at least one table [estimate."<parameter>"].', column="estimate")
-    return tuple(e for name in parent.table if (e := _estimate(parent.section(name), name)) is not None)
+    return tuple(e for name in parent.table if (e := _estimate(parent.section(name), name, library)) is not None)
 
 
-def _estimate(section: Section, name: str) -> EstimateSettings | None:
+def _estimate(section: Section, name: str, library: Library) -> EstimateSettings | None:
     shared = section.flag("shared", None)
     per = section.get("per", (str, list), None, words='"cell_line", "assay" or a list of them')
     columns = (per,) if isinstance(per, str) else tuple(per) if per is not None else None
@@ -151,7 +155,9 @@ def _estimate(section: Section, name: str) -> EstimateSettings | None:
             section.complain("shared", "contradicts per", "Give one of the two.")
         columns = () if shared else columns or ("cell_line",)
     where = section.section("where")
-    limits = tuple((c, where.texts(c, ()) or ()) for c in ("cell_line", "assay") if where.has(c))
+    lines = ("cell_line", _names(where, "cell_line", library.cell_line)) if where.has("cell_line") else None
+    assays = ("assay", where.texts("assay", ()) or ()) if where.has("assay") else None
+    limits = tuple(limit for limit in (lines, assays) if limit is not None)
     pooled = section.number("pooled", None)
     if pooled is not None and pooled <= 0:
         section.complain(
@@ -180,7 +186,7 @@ def _prior(section: Section) -> tuple[str | float, float] | None:
     return None if median is None or spread is None else (median, spread)
 
 
-def _noise(section: Section) -> tuple[dict[str, Noise], MetricNoise]:
+def _noise(section: Section, library: Library) -> tuple[dict[str, Noise], MetricNoise]:
     noise = {}
     plain = {"potency": 0.3, "efficacy": 0.12}
     for name in section.table:
@@ -194,7 +200,7 @@ def _noise(section: Section) -> tuple[dict[str, Noise], MetricNoise]:
         kind = own.text("kind", "normal", choices=NOISE_KINDS)
         sd = _positive(own, "sd", None, "Leave it out to estimate it.")
         df = _positive(own, "df", 4.0, "4 is a common choice.")
-        noise[name] = Noise(kind or "normal", sd, df or 4.0, bool(own.flag("file_sd", True)))
+        noise[library.spelt(name)] = Noise(kind or "normal", sd, df or 4.0, bool(own.flag("file_sd", True)))
     return noise, MetricNoise(plain["potency"], plain["efficacy"])
 
 
@@ -213,6 +219,7 @@ def _method(section: Section) -> MethodSettings:
         section.integer("max_evaluations", default.max_evaluations, low=1, high=100_000),
         _tolerance(section, default.rtol),
         section.text("engine", default.engine, choices=("auto", "kernel", "reference")),
+        section.text("intervals", default.intervals, choices=("profile", "laplace")),
     )
 
 

@@ -9,8 +9,6 @@ from her2pkpd.fit.intervals import Interval
 from her2pkpd.fit.metrics import Metric
 from her2pkpd.fit.objective import Evaluation, Objective
 
-INTERVAL_KIND = "95 % Laplace"
-
 PARAMETER_COLUMNS = ["parameter", "unit", "estimate", "lower", "upper", "interval", "verdict"]
 
 POTENCY_FOLD = 3.0
@@ -24,7 +22,7 @@ def parameter_table(objective: Objective, intervals: Sequence[Interval]) -> pd.D
     """One row per unknown: ``parameter, unit, estimate, lower, upper, interval, verdict``."""
     units = [f.estimate.unit for f in objective.free.free] + ["1"] * len(objective.estimated)
     rows = [
-        (x.name, unit, x.estimate, x.lower, x.upper, INTERVAL_KIND, x.verdict)
+        (x.name, unit, x.estimate, x.lower, x.upper, f"95 % {x.kind}", x.verdict)
         for x, unit in zip(intervals, units, strict=True)
     ]
     return pd.DataFrame(rows, columns=PARAMETER_COLUMNS)

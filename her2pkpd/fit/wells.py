@@ -15,17 +15,15 @@ from her2pkpd.fit.metrics import READ_OFF, Metric
 from her2pkpd.fit.objective import Observation
 from her2pkpd.fit.readouts import RELATION
 from her2pkpd.fit.settings import DataSource
-from her2pkpd.library import CellLine, Drug, cell_line_names, drug_names, load_cell_line, load_drug
-from her2pkpd.units import quantity
+from her2pkpd.library import CellLine, Drug, Library
 
 
-def molar_masses() -> dict[str, float]:
-    """g/mol of every library drug."""
-    return {name: load_drug(name).molar_mass.canonical for name in drug_names()}
-
-
-def read_source(source: DataSource) -> tuple[list[Observation], list[Metric]]:
+def read_source(source: DataSource, library: Library) -> tuple[list[Observation], list[Metric]]:
     """Read one data source of a fit.
+
+    Args:
+        source: the file and what to take from it.
+        library: the drugs and cell lines known, under any of their names.
 
     Returns:
         Observations (of plates) and metrics (of tables of published values); one of them is empty.
@@ -34,27 +32,30 @@ def read_source(source: DataSource) -> tuple[list[Observation], list[Metric]]:
         InputError: listing everything wrong with the file.
     """
     if source.kind == "metrics":
-        return [], _metrics(source)
+        return [], _metrics(source, library)
     if source.kind == "ccle":
-        plate = _library_ccle(source)
+        plate = _library_ccle(source, library)
     else:
         plate = read_plate(
-            source.file, molar_masses=molar_masses(), known_drugs=drug_names(), known_cell_lines=cell_line_names()
+            source.file,
+            molar_masses=library.molar_masses,
+            known_drugs=library.drug_spellings,
+            known_cell_lines=library.cell_line_spellings,
         )
         if source.drugs:
             plate = plate.select(drug=source.drugs)
-    return plate_observations(plate, assay=source.assay, seeded=source.seeded), []
+    return plate_observations(plate, library, assay=source.assay, seeded=source.seeded), []
 
 
-def _library_ccle(source: DataSource) -> Plate:
+def _library_ccle(source: DataSource, library: Library) -> Plate:
     """CCLE wells under the library's names; compounds the library does not have are left out."""
     everything = read_ccle(source.file)
     drugs = {
         d: own
         for d in everything.drugs
-        if (own := _library_name(d, load_drug)) and (not source.drugs or own in source.drugs)
+        if (own := _library_name(d, library.drug)) and (not source.drugs or own in source.drugs)
     }
-    lines = {c: _library_name(c, load_cell_line) for c in everything.cell_lines}
+    lines = {c: _library_name(c, library.cell_line) for c in everything.cell_lines}
     missing = [c for c, own in lines.items() if own is None]
     if missing:
         rule, remedy = "is not in the library of cell lines", "Add it in a cell-line file of your own."
@@ -74,7 +75,7 @@ def _library_name(name: str, load: Callable[[str], Drug | CellLine]) -> str | No
         return None
 
 
-def plate_observations(plate: Plate, *, assay: str = "", seeded: float = 5000.0) -> list[Observation]:
+def plate_observations(plate: Plate, library: Library, *, assay: str = "", seeded: float = 5000.0) -> list[Observation]:
     """Every well of a plate that says something about a treatment.
 
     Untreated wells of relative read-outs are the reference itself and are left out; counts at time zero set the
@@ -82,6 +83,7 @@ def plate_observations(plate: Plate, *, assay: str = "", seeded: float = 5000.0)
 
     Args:
         plate: the plate.
+        library: its drugs.
         assay: name of the screen.
         seeded: cells seeded where the plate does not say.
 
@@ -112,7 +114,7 @@ def plate_observations(plate: Plate, *, assay: str = "", seeded: float = 5000.0)
         if row["time"] <= 0 or (not doses and readout != "cell_count"):
             continue
         if readout == "occupancy":
-            readout = f"occupancy.{_antibody(row, plate, problems)}"
+            readout = f"occupancy.{_antibody(row, plate, library, problems)}"
         treatment = Treatment(str(row["cell_line"]), assay, at_start, doses)
         sd = None if np.isnan(row["sd"]) or row["sd"] <= 0 else float(row["sd"])
         label = tuple((k, row[k]) for k in ("row", "replicate", "plate", "block"))
@@ -121,12 +123,12 @@ def plate_observations(plate: Plate, *, assay: str = "", seeded: float = 5000.0)
     return observations
 
 
-def _antibody(row: Mapping[str, Any], plate: Plate, problems: Problems) -> str:
+def _antibody(row: Mapping[str, Any], plate: Plate, library: Library, problems: Problems) -> str:
     """Whose occupancy a well measures: that of the first antibody its row names."""
     for k in range(1, plate.n_drugs + 1):
         tail = f"_{k}" if k > 1 else ""
         name = str(row[f"drug{tail}"])
-        if name and row[f"concentration{tail}"] > 0 and load_drug(name).kind == "antibody":
+        if name and row[f"concentration{tail}"] > 0 and library.drug(name).kind == "antibody":
             return name
     remedy = "Name the antibody whose binding was measured, or leave the row out."
     problems.add("occupancy is that of an antibody, and the well has none", remedy, row=row["row"], column="drug")
@@ -143,16 +145,23 @@ def _doses(row: Mapping[str, Any], n_drugs: int) -> tuple[tuple[str, float], ...
 
 
 def _seeded(frame: pd.DataFrame, default: float) -> np.ndarray:
+    """Cells at time zero of every well: counted on its own plate, or else on any, or else as given."""
     counted = frame[(frame["readout"].astype(str) == "cell_count") & (frame["time"] == 0)]
-    by_line = {str(line): float(np.mean(wells["value"])) for line, wells in counted.groupby("cell_line")}
+    seeded = np.full(len(frame), np.nan)
+    for columns in (["cell_line", "plate"], ["cell_line"]):
+        means = counted.groupby(columns, as_index=False).agg(seeded=("value", "mean"))
+        found = frame[columns].merge(means, on=columns, how="left")["seeded"].to_numpy(dtype=float)
+        seeded = np.where(np.isfinite(seeded), seeded, found)
     given = frame["seeded_cells"].to_numpy(dtype=float)
-    own = np.array([by_line.get(line, np.nan) for line in frame["cell_line"]])
-    return np.where(np.isfinite(own), own, np.where(np.isfinite(given), given, default))
+    return np.where(np.isfinite(seeded), seeded, np.where(np.isfinite(given), given, default))
 
 
-def _metrics(source: DataSource) -> list[Metric]:
+def _metrics(source: DataSource, library: Library) -> list[Metric]:
     frame = read_metrics(
-        source.file, known_drugs=drug_names(), known_cell_lines=cell_line_names(), molar_masses=molar_masses()
+        source.file,
+        known_drugs=library.drug_spellings,
+        known_cell_lines=library.cell_line_spellings,
+        molar_masses=library.molar_masses,
     )
     problems = Problems(str(source.file))
     metrics = [m for row in frame.to_dict("records") if (m := _metric(row, source, problems)) is not None]
@@ -175,18 +184,10 @@ def _metric(row: Mapping[str, Any], source: DataSource, problems: Problems) -> M
     if not row["time"] > 0:
         problems.add("a fit needs the assay's duration", "Fill in time.", row=row["row"], column="time")
         return None
-    try:
-        mass = molar_masses().get(row["drug"])
-        top = quantity(f"{row.get('top_concentration', '')} {row.get('top_unit', '')}", "nM", molar_mass=mass)
-    except InputError:
+    top = float(row["top_concentration"])
+    if not top > 0:
         remedy = "Fill in top_concentration and top_unit: the highest dose of the assay."
-        problems.add(
-            "a fit needs the highest dose tested",
-            remedy,
-            row=row["row"],
-            column="top_concentration",
-            value=row.get("top_concentration"),
-        )
+        problems.add("a fit needs the highest dose tested", remedy, row=row["row"], column="top_concentration")
         return None
     value = top if np.isnan(row["value"]) else float(row["value"])
     return Metric(

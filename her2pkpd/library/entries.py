@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from her2pkpd.errors import InputError, Problem
 from her2pkpd.sources import Source
+
+if TYPE_CHECKING:
+    from her2pkpd.library.pk import PharmacokineticModel
 
 
 def number_text(value: float) -> str:
@@ -79,23 +82,82 @@ class Kinase:
 
 
 @dataclass(frozen=True)
+class Payload:
+    """What an ADC carries, and what it does to a cell.
+
+    Attributes:
+        name: its name in models, files and results; ADCs with a payload of one name share it in a medium.
+        target: what it binds in the cell ("tubulin", "TOP1", "DNA").
+        charge: net charge at pH 7.4; a charged payload crosses membranes slowly, which `constants` must reflect.
+        constants: ``kin``, ``kout`` (1/h, exchange with the medium), ``target_amount`` (nM of cell volume),
+            ``target_KD`` (nM), ``target_kon`` (1/nM/h), ``kc50`` (nM in the cell, free and bound), ``kmax`` (1/h),
+            ``n``, and ``release_at_death`` (fraction of what a dying cell holds that reaches the medium).
+    """
+
+    name: str
+    target: str
+    charge: int
+    constants: Mapping[str, Quantity]
+
+
+@dataclass(frozen=True)
+class Linker:
+    """What holds the payload.
+
+    Attributes:
+        cleavable: whether an enzyme of the lysosome frees the payload itself; otherwise proteolysis of the antibody
+            leaves it with the linker and an amino acid, and that catabolite is the payload.
+        constants: ``deconjugation`` (1/h, loss of a payload in medium or interstitium), ``cleavage`` (1/h, of a
+            cleavable linker) and, where known, ``deconjugation_human`` and ``deconjugation_mouse`` (in plasma).
+    """
+
+    cleavable: bool
+    constants: Mapping[str, Quantity]
+
+
+@dataclass(frozen=True)
+class Conjugate:
+    """An antibody-drug conjugate as a molecule.
+
+    Attributes:
+        antibody: the naked antibody, which is what deconjugation leaves.
+        DAR: mean number of payloads per antibody.
+        sites: the most payloads an antibody can carry.
+        distribution: fraction of antibodies with 0, 1, 2 ... `sites` payloads; binomial unless measured.
+        linker: what holds the payload.
+        payload: what is carried.
+    """
+
+    antibody: "Drug"
+    DAR: Quantity
+    sites: int
+    distribution: tuple[float, ...]
+    linker: Linker
+    payload: Payload
+
+
+@dataclass(frozen=True)
 class Drug:
     """A drug of the library.
 
     Attributes:
         name: its name in models, files and results.
-        kind: "antibody" or "tki".
+        kind: "antibody", "tki", "adc" or "payload".
         molar_mass: g/mol.
         synonyms: other names it is found by.
-        epitope: HER2 domain an antibody binds, "domain IV" or "domain II"; None for kinase inhibitors.
-        binding: ``kon`` (1/nM/h), ``KD`` (nM) and ``internalisation_ratio`` of an antibody; empty otherwise.
+        epitope: HER2 domain an antibody or ADC binds, "domain IV" or "domain II"; None for small molecules.
+        binding: ``kon`` (1/nM/h), ``KD`` (nM) and ``internalisation_ratio`` of an antibody or ADC; empty otherwise.
         kinases: what an inhibitor does to "HER2" and "EGFR"; empty otherwise.
         off_target: ``IC50`` (nM), ``kmax`` (1/h) and ``h`` of toxicity beside the HER2 family; may be empty.
         reference: published constants the model does not use, for comparison, by name.
+        conjugate: the molecule an ADC is; None otherwise.
+        payload: the payload a free payload is; None otherwise.
+        pk: published population pharmacokinetic models by name; the first that describes a route is its default.
+        plasma: constants of the drug in plasma: ``fu``, the unbound fraction.
     """
 
     name: str
-    kind: Literal["antibody", "tki"]
+    kind: Literal["antibody", "tki", "adc", "payload"]
     molar_mass: Quantity
     synonyms: tuple[str, ...] = ()
     epitope: Literal["domain IV", "domain II"] | None = None
@@ -103,6 +165,10 @@ class Drug:
     kinases: Mapping[str, Kinase] = field(default_factory=dict)
     off_target: Mapping[str, Quantity] = field(default_factory=dict)
     reference: Mapping[str, Quantity] = field(default_factory=dict)
+    conjugate: Conjugate | None = None
+    payload: Payload | None = None
+    pk: "Mapping[str, PharmacokineticModel]" = field(default_factory=dict)
+    plasma: Mapping[str, Quantity] = field(default_factory=dict)
 
     def quantities(self) -> dict[str, Quantity]:
         """Every number by its key in the drug's file, ``kinase.HER2.Ki`` for instance."""
@@ -111,6 +177,15 @@ class Drug:
         for kinase, held in self.kinases.items():
             table |= {f"kinase.{kinase}.{k}": v for k, v in held.constants.items()}
         table |= {f"off_target.{k}": v for k, v in self.off_target.items()}
+        if self.conjugate:
+            table["adc.DAR"] = self.conjugate.DAR
+            table |= {f"linker.{k}": v for k, v in self.conjugate.linker.constants.items()}
+        payload = self.payload or (self.conjugate and self.conjugate.payload)
+        table |= {f"payload.{k}": v for k, v in (payload.constants if payload else {}).items()}
+        table |= {f"plasma.{k}": v for k, v in self.plasma.items()}
+        for name, model in self.pk.items():
+            table |= {f"pk.{name}.{k}": v for k, v in model.parameters.items()}
+            table |= {f"pk.{name}.released.{k}": v for k, v in model.released.items()}
         return table | {f"reference.{k}": v for k, v in self.reference.items()}
 
 
@@ -128,6 +203,7 @@ class CellLine:
             ``HER2_negative_fraction`` (1). What nobody measured is missing, except the doubling time, which then
             has the library's default and says so.
         reported: every value found, by name: what `quantities` is a compromise of.
+        payloads: the line's own ``kc50`` (nM) and ``kmax`` (1/h) by payload.
     """
 
     name: str
@@ -137,6 +213,7 @@ class CellLine:
     subtype: str
     quantities: Mapping[str, Quantity]
     reported: Mapping[str, tuple[Quantity, ...]]
+    payloads: Mapping[str, Mapping[str, Quantity]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Quantity:
         """A quantity by name.

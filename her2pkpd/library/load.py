@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from her2pkpd.errors import InputError, Problem, Problems
+from her2pkpd.library.adc import completed, is_conjugate, names_of, with_molecule
 from her2pkpd.library.entries import CellLine, Drug, Quantity
 from her2pkpd.library.quantity import read_quantity, read_source
 from her2pkpd.library.schema import read_cell_line, read_drug, section
@@ -39,8 +40,7 @@ def load_drug(name: str, path: str | Path | None = None) -> Drug:
         >>> load_drug("herceptin").binding["KD"].canonical
         0.314
     """
-    drugs = _drugs(path) if path else _library_drugs()
-    return _find("drug", name, {d.name: (d, d.synonyms) for d in drugs})
+    return find("drug", name, all_drugs(path))
 
 
 def load_cell_line(name: str, path: str | Path | None = None) -> CellLine:
@@ -60,8 +60,7 @@ def load_cell_line(name: str, path: str | Path | None = None) -> CellLine:
         >>> load_cell_line("skbr3").HER2.canonical
         1200000.0
     """
-    lines = _cell_lines(path) if path else _library_cell_lines()
-    return _find("cell line", name, {x.name: (x, x.synonyms) for x in lines})
+    return find("cell line", name, all_cell_lines(path))
 
 
 def load_parameters(path: str | Path | None = None) -> dict[str, Quantity]:
@@ -78,13 +77,22 @@ def load_parameters(path: str | Path | None = None) -> dict[str, Quantity]:
 
 def drug_names(path: str | Path | None = None) -> list[str]:
     """Names of all drugs, in alphabetical order."""
-    return sorted(d.name for d in (_drugs(path) if path else _library_drugs()))
+    return sorted(d.name for d in all_drugs(path))
 
 
 def cell_line_names(path: str | Path | None = None) -> list[str]:
     """Names of all cell lines, in alphabetical order."""
-    lines = _cell_lines(path) if path else _library_cell_lines()
-    return sorted((x.name for x in lines), key=str.casefold)
+    return sorted((x.name for x in all_cell_lines(path)), key=str.casefold)
+
+
+def all_drugs(path: str | Path | None = None) -> tuple[Drug, ...]:
+    """Every drug, as the files order them."""
+    return _drugs(path) if path else _library_drugs()
+
+
+def all_cell_lines(path: str | Path | None = None) -> tuple[CellLine, ...]:
+    """Every cell line, as the files order them."""
+    return _cell_lines(path) if path else _library_cell_lines()
 
 
 def plain(name: str) -> str:
@@ -92,23 +100,40 @@ def plain(name: str) -> str:
     return re.sub(r"[^0-9a-z]", "", name.casefold())
 
 
-def _find(kind: str, name: str, entries: Mapping[str, tuple[Any, tuple[str, ...]]]) -> Any:
-    names = {plain(word): entry for key, (entry, synonyms) in entries.items() for word in (*synonyms, key)}
+_Entry = TypeVar("_Entry", Drug, CellLine)
+
+
+def find(kind: str, name: str, entries: Iterable[_Entry]) -> _Entry:
+    """The entry with a name or synonym; case, spaces and punctuation do not matter.
+
+    Raises:
+        InputError: if there is none, naming the `kind` of thing and the nearest entries.
+    """
+    entries = list(entries)
+    names = {plain(word): e for e in entries for word in e.synonyms} | {plain(e.name): e for e in entries}
     if plain(name) in names:
         return names[plain(name)]
     near = difflib.get_close_matches(plain(name), names, n=3, cutoff=0.5)
     guesses = ", ".join(dict.fromkeys(names[n].name for n in near))
-    hint = f"Did you mean {guesses}?" if guesses else f"The library has: {', '.join(entries)}."
+    hint = f"Did you mean {guesses}?" if guesses else f"The library has: {', '.join(e.name for e in entries)}."
     raise InputError(Problem(f"unknown {kind}", f"{hint} Your own can be added in a TOML file.", value=name))
+
+
+_PATTERNS = {"drug": "drugs/*.toml", "cell lines": "cell_lines*.toml", "parameters": "parameters.toml"}
+
+
+def own_files(path: str | Path, *patterns: str) -> tuple[Path, ...]:
+    """A user's library files: the one file, or those of a folder that match the patterns (by default any)."""
+    path = Path(path)
+    if not path.is_dir():
+        return (path,)
+    return tuple(file for pattern in patterns or _PATTERNS.values() for file in sorted(path.glob(pattern)))
 
 
 def _tables(path: str | Path | None, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """File label and contents of the library's files of one kind, then of the user's."""
-    pattern = {"drug": "drugs/*.toml", "cell lines": "cell_lines*.toml", "parameters": "parameters.toml"}[kind]
-    files = sorted(_HERE.glob(pattern))
-    if path is not None:
-        files += sorted(Path(path).glob(pattern)) if Path(path).is_dir() else [Path(path)]
-    for file in files:
+    pattern = _PATTERNS[kind]
+    for file in [*sorted(_HERE.glob(pattern)), *(own_files(path, pattern) if path is not None else ())]:
         table = read_settings(file).table
         if file.match(pattern) or _kind(table) == kind:
             yield f"library/{file.name}" if _HERE in file.parents else str(file), table
@@ -146,14 +171,23 @@ def _drugs(path: str | Path | None) -> tuple[Drug, ...]:
     for file, table in _tables(path, "drug"):
         identity = table.get("identity")
         tables.append((str(identity.get("name", "")) if isinstance(identity, Mapping) else "", file, table))
-    drugs = []
+    entries = []
     for name, file, table in _laid_over(tables).values():
-        problems.file = file
         if isinstance(table["identity"], Mapping):
             table = {**table, "identity": {**table["identity"], "name": name}}  # noqa: PLW2901 - the library's spelling
-        drugs.append(read_drug(table, problems))
+        entries.append((file, table))
+    shelf = {plain(word): table for _, table in entries for word in names_of(table)}
+    drugs: dict[str, Drug] = {}
+    for file, table in sorted(entries, key=lambda entry: is_conjugate(entry[1])):
+        problems.file = file
+        drug = read_drug(table := completed(table, shelf, plain), problems)
+        drug = with_molecule(
+            drug, table, {plain(w): d for d in drugs.values() for w in (d.name, *d.synonyms)}, problems
+        )
+        if drug:
+            drugs[drug.name] = drug
     problems.raise_any()
-    return tuple(drugs)
+    return tuple(drugs.values())
 
 
 def _cell_lines(path: str | Path | None) -> tuple[CellLine, ...]:

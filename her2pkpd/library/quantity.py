@@ -10,7 +10,10 @@ from her2pkpd.settings import nearest
 from her2pkpd.sources import CERTAINTIES, Source
 from her2pkpd.units import convert
 
-CANONICAL = ("1", "nM", "h", "1/h", "1/nM/h", "L", "nmol", "cells", "copies/cell", "g/mol")
+CANONICAL = (
+    *("1", "nM", "h", "1/h", "1/nM/h", "L", "nmol", "cells", "copies/cell", "g/mol"),
+    *("L/h", "nmol/h", "kg", "g/L", "cm", "cm/h", "cm2/h", "m2", "cells/L", "U/L", "years"),
+)
 """Units a library number may end up in."""
 
 Table = Mapping[str, Any]
@@ -21,7 +24,13 @@ _EXAMPLE = 'Write, for example, { value = 2.0, unit = "nM", fold = 3, citation =
 
 
 def read_quantity(
-    table: Any, key: str, problems: Problems, *, unit: str | None = None, sources: Mapping[str, Source] | None = None
+    table: Any,
+    key: str,
+    problems: Problems,
+    *,
+    unit: str | None = None,
+    sources: Mapping[str, Source] | None = None,
+    molar_mass: float | None = None,
 ) -> Quantity | None:
     """Check and convert one quantity.
 
@@ -32,6 +41,7 @@ def read_quantity(
         problems: collects what is wrong.
         unit: canonical unit it must have; None takes whichever canonical unit it converts to.
         sources: the file's ``[sources]``.
+        molar_mass: g/mol, where mass must become amount.
 
     Returns:
         The quantity, or None after recording a problem.
@@ -48,14 +58,14 @@ def read_quantity(
             "a quantity must have a unit", 'Write, for example, unit = "nM".', column=f"{key}.unit", value=text
         )
         return None
-    target = _target(text, unit, key, problems)
+    target = _target(text, unit, key, problems, molar_mass)
     source = _source(table, key, sources or {}, problems)
     if value is None or target is None or source is None:
         return None
-    spread = _spread(table, value, (text, target), key, problems)
+    spread = _spread(table, value, (text, target), key, problems, molar_mass)
     if len(problems.found) > before:
         return None
-    canonical = convert(value, text, target)
+    canonical = convert(value, text, target, molar_mass=molar_mass)
     return Quantity(value, text, canonical, target, spread, source, str(table.get("description", "")))
 
 
@@ -69,10 +79,10 @@ def _number(value: Any, key: str, problems: Problems) -> float | None:
     return float(value)
 
 
-def _target(text: str, unit: str | None, key: str, problems: Problems) -> str | None:
+def _target(text: str, unit: str | None, key: str, problems: Problems, molar_mass: float | None = None) -> str | None:
     for candidate in [unit] if unit else CANONICAL:
         try:
-            convert(1.0, text, candidate)
+            convert(1.0, text, candidate, molar_mass=molar_mass)
         except InputError as error:
             first = error.problems[0]
             if first.rule.startswith("unknown unit"):
@@ -109,7 +119,9 @@ def read_source(table: Table, key: str, problems: Problems) -> Source | None:
     return Source(citation, certainty)
 
 
-def _spread(table: Table, value: float, units: tuple[str, str], key: str, problems: Problems) -> Spread | None:
+def _spread(
+    table: Table, value: float, units: tuple[str, str], key: str, problems: Problems, molar_mass: float | None = None
+) -> Spread | None:
     kinds = [k for k in _SPREAD_KEYS if k in table]
     if not kinds:
         return None
@@ -120,7 +132,7 @@ def _spread(table: Table, value: float, units: tuple[str, str], key: str, proble
     ends = _ends(kind, table[kind], value, f"{key}.{kind}", problems)
     if ends is None:
         return None
-    low, high = (convert(end, *units) for end in ends)
+    low, high = (convert(end, *units, molar_mass=molar_mass) for end in ends)
     return Spread(kind, low, high, _spread_text(kind, table[kind]))  # pyright: ignore[reportArgumentType]
 
 

@@ -1,10 +1,12 @@
 """What a drug and a cell line of a library file must look like."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from her2pkpd.errors import Problems
 from her2pkpd.library.entries import CellLine, Drug, Kinase, Quantity
+from her2pkpd.library.pk import read_pk
 from her2pkpd.library.quantity import Table, check_keys, read_quantity
 from her2pkpd.sources import Source
 
@@ -18,6 +20,7 @@ _CELL_QUANTITIES = {
     "doubling_time": "h",
     "HER2_negative_fraction": "1",
 }
+_SENSITIVITY = {"kc50": "nM", "kmax": "1/h"}
 _CELL_TEXT = ("tissue", "status", "subtype")
 
 
@@ -30,7 +33,8 @@ def section(table: Table, name: str, problems: Problems) -> Table:
     return {}
 
 
-def _named(table: Table, units: Mapping[str, str], key: str, problems: Problems) -> dict[str, Quantity]:
+def named(table: Table, units: Mapping[str, str], key: str, problems: Problems) -> dict[str, Quantity]:
+    """The quantities of a table that must have them all; those missing are recorded."""
     found = {}
     for name, unit in units.items():
         if name not in table:
@@ -50,7 +54,8 @@ def _words(table: Table, name: str, key: str, problems: Problems) -> tuple[str, 
     return ()
 
 
-def _choice(table: Table, name: str, choices: Sequence[str], key: str, problems: Problems) -> Any:
+def choice(table: Table, name: str, choices: Sequence[str], key: str, problems: Problems) -> Any:
+    """A key that must be one of `choices`; anything else is recorded."""
     value = table.get(name)
     if value not in choices:
         words = " or ".join(f'"{c}"' for c in choices)
@@ -59,36 +64,43 @@ def _choice(table: Table, name: str, choices: Sequence[str], key: str, problems:
 
 
 def read_drug(table: Table, problems: Problems) -> Drug | None:
-    """A drug from its TOML table, or None after recording problems."""
+    """A drug from its TOML table, or None after recording problems; `her2pkpd.library.adc` adds what an ADC carries."""
     before = len(problems.found)
-    check_keys(table, ["identity", "binding", "kinase", "off_target", "reference"], "", problems)
+    known = ["identity", "binding", "kinase", "off_target", "adc", "linker", "payload", "plasma", "pk", "reference"]
+    check_keys(table, known, "", problems)
     identity = section(table, "identity", problems)
     check_keys(identity, ["name", "kind", "synonyms", "molar_mass"], "identity", problems)
     name = identity.get("name")
     if not isinstance(name, str) or not name.strip():
         problems.add("a drug must have a name", 'Write name = "...".', column="identity.name", value=name)
-    kind = _choice(identity, "kind", ("antibody", "tki"), "identity", problems)
+    kind = choice(identity, "kind", ("antibody", "tki", "adc", "payload"), "identity", problems)
     synonyms = _words(identity, "synonyms", "identity.synonyms", problems)
-    molar_mass = _named(identity, {"molar_mass": "g/mol"}, "identity", problems)
+    molar_mass = named(identity, {"molar_mass": "g/mol"}, "identity", problems)
     reference = _reference(section(table, "reference", problems), problems)
     binding: dict[str, Quantity] = {}
     kinases: dict[str, Kinase] = {}
     off_target: dict[str, Quantity] = {}
     epitope = None
-    if kind == "antibody":
+    if kind in ("antibody", "adc"):
         given = section(table, "binding", problems)
         check_keys(given, ["epitope", *_BINDING], "binding", problems)
-        epitope = _choice(given, "epitope", ("domain IV", "domain II"), "binding", problems)
-        binding = _named(given, _BINDING, "binding", problems)
+        epitope = choice(given, "epitope", ("domain IV", "domain II"), "binding", problems)
+        binding = named(given, _BINDING, "binding", problems)
     elif kind == "tki":
         kinases = _kinases(section(table, "kinase", problems), problems)
         if "off_target" in table:
             given = section(table, "off_target", problems)
             check_keys(given, list(_OFF_TARGET), "off_target", problems)
-            off_target = _named(given, _OFF_TARGET, "off_target", problems)
+            off_target = named(given, _OFF_TARGET, "off_target", problems)
     if len(problems.found) > before:
         return None
-    return Drug(str(name), kind, molar_mass["molar_mass"], synonyms, epitope, binding, kinases, off_target, reference)
+    mass = molar_mass["molar_mass"]
+    plasma = {
+        k: q for k, v in section(table, "plasma", problems).items() if (q := read_quantity(v, f"plasma.{k}", problems))
+    }
+    pk = read_pk(section(table, "pk", problems), mass.canonical, problems)
+    drug = Drug(str(name), kind, mass, synonyms, epitope, binding, kinases, off_target, reference)
+    return replace(drug, pk=pk, plasma=plasma) if len(problems.found) == before else None
 
 
 def _kinases(kinases: Table, problems: Problems) -> dict[str, Kinase]:
@@ -98,10 +110,10 @@ def _kinases(kinases: Table, problems: Problems) -> dict[str, Kinase]:
     found = {}
     for name in kinases:
         key, table = f"kinase.{name}", section(kinases, name, problems)
-        mode = _choice(table, "mode", tuple(_KINASE), key, problems)
+        mode = choice(table, "mode", tuple(_KINASE), key, problems)
         if mode in _KINASE:
             check_keys(table, ["mode", *_KINASE[mode]], key, problems)
-            found[name] = Kinase(mode, _named(table, _KINASE[mode], key, problems))
+            found[name] = Kinase(mode, named(table, _KINASE[mode], key, problems))
     return found
 
 
@@ -131,7 +143,7 @@ def read_cell_line(
     """
     units = {**own, **_CELL_QUANTITIES}
     before = len(problems.found)
-    check_keys(table, ["synonyms", *_CELL_TEXT, "reported", *units], name, problems)
+    check_keys(table, ["synonyms", *_CELL_TEXT, "reported", "payload", *units], name, problems)
     text = {}
     for key in _CELL_TEXT:
         text[key] = table.get(key, "")
@@ -145,9 +157,26 @@ def read_cell_line(
         if quantity:
             chosen[key] = quantity
     reported = _reported(table.get("reported", []), name, sources, problems)
+    payloads = _payloads(section(table, "payload", problems), name, sources, problems)
     if len(problems.found) > before:
         return None
-    return CellLine(name, synonyms, text["tissue"], text["status"], text["subtype"], chosen, reported)
+    return CellLine(name, synonyms, text["tissue"], text["status"], text["subtype"], chosen, reported, payloads)
+
+
+def _payloads(
+    table: Table, name: str, sources: Mapping[str, Source], problems: Problems
+) -> dict[str, dict[str, Quantity]]:
+    found: dict[str, dict[str, Quantity]] = {}
+    for payload in table:
+        key, inner = f"{name}.payload.{payload}", section(table, payload, problems)
+        check_keys(inner, list(_SENSITIVITY), key, problems)
+        read = {
+            k: read_quantity(v, f"{key}.{k}", problems, unit=_SENSITIVITY[k], sources=sources)
+            for k, v in inner.items()
+            if k in _SENSITIVITY
+        }
+        found[payload] = {k: q for k, q in read.items() if q}
+    return found
 
 
 def _reported(
@@ -161,7 +190,7 @@ def _reported(
     found: dict[str, tuple[Quantity, ...]] = {}
     for number, row in enumerate(rows, start=1):
         key = f"{name}.reported[{number}]"
-        what = _choice(row, "quantity", tuple(_CELL_QUANTITIES), key, problems)
+        what = choice(row, "quantity", tuple(_CELL_QUANTITIES), key, problems)
         if what not in _CELL_QUANTITIES:
             continue
         rest = {k: v for k, v in row.items() if k != "quantity"}

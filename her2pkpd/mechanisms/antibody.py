@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from her2pkpd.mechanisms.population import MEDIUM, surface
-from her2pkpd.mechanisms.receptors import ReceptorState
+from her2pkpd.mechanisms.population import MEDIUM, around, surface
+from her2pkpd.mechanisms.receptors import ReceptorState, molecule
 from her2pkpd.model import Builder
 
 
-def antibody_in_medium(build: Builder, drug: str) -> None:
-    """Antibody in the medium (nM); binding by cells depletes it."""
-    build.species(drug, MEDIUM, "nM")
+def antibody_in_medium(build: Builder, drug: str, *, compartment: str = MEDIUM) -> None:
+    """Antibody or conjugate in the medium (nM); binding by cells depletes it."""
+    build.species(drug, compartment, "nM")
 
 
 def epitope_binding(build: Builder, population: str, states: Sequence[ReceptorState]) -> None:
@@ -46,12 +46,14 @@ def _bound_states(state: ReceptorState, present: set[ReceptorState]) -> list[tup
 def _bind(build: Builder, population: str, free: ReceptorState, bound: ReceptorState, drug: str) -> None:
     receptor, complex_ = free.species(population), bound.species(population)
     both = bool(bound.domain_iv and bound.domain_ii)
+    own, dissolved = molecule(drug), around(drug, population)
     build.reaction(
         f"{drug} binds {receptor}",
-        {drug: -1, receptor: -1, complex_: 1},
+        {dissolved: -1, receptor: -1, complex_: 1},
         lambda s, p: (
-            p[f"{drug}.kon"] * (s[drug] * s[receptor] - p[f"{drug}.KD"] / (p["omega"] if both else 1.0) * s[complex_])
+            p[f"{own}.kon"]
+            * (s[dissolved] * s[receptor] - p[f"{own}.KD"] / (p["omega"] if both else 1.0) * s[complex_])
         ),
         at=surface(population),
-        equation=f"kon*([{drug}]*[{receptor}] - KD{'/omega' if both else ''}*[{complex_}])",
+        equation=f"kon*([{dissolved}]*[{receptor}] - KD{'/omega' if both else ''}*[{complex_}])",
     )

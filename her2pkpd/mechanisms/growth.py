@@ -33,7 +33,7 @@ def crowding(build: Builder, populations: Sequence[str]) -> None:
     )
 
 
-def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str] = ()) -> None:
+def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str] = (), damaged: bool = False) -> None:
     """Division and death of one population.
 
     Adds the quantities ``mu.<population>`` (division, 1/h) and ``death.<population>`` (1/h).
@@ -44,14 +44,18 @@ def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str
             (nM), ``kmax_off`` (1/h) and ``h_off``, with the IC50 multiplied by ``<population>.tolerance``.
         population: name of the population; ``signal.<population>`` and ``crowding`` must exist or come later.
         toxic: drugs in the medium with toxicity off the HER2 family.
+        damaged: whether payloads kill these cells; damaged cells do not divide (see `her2pkpd.mechanisms.dying`).
     """
 
     def own(p: Scope, name: str) -> Any:
         return p[f"{population}.{name}"]
 
+    def dividing(s: Scope) -> Any:
+        return s[f"undamaged.{population}"] if damaged else 1.0
+
     def division(s: Scope, p: Scope) -> Any:
         drive = hill(s[f"signal.{population}"], own(p, "S50"), p["n_S"]) / hill(1.0, own(p, "S50"), p["n_S"])
-        return LN2 / own(p, "doubling_time") * (1.0 - own(p, "w") + own(p, "w") * drive) * s["crowding"]
+        return LN2 / own(p, "doubling_time") * (1.0 - own(p, "w") + own(p, "w") * drive) * s["crowding"] * dividing(s)
 
     def death(s: Scope, p: Scope) -> Any:
         total = own(p, "k_apo") * (1.0 - hill(s[f"signal.{population}"], own(p, "S_crit"), p["n_crit"]))

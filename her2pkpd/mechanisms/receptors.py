@@ -7,12 +7,17 @@ A receptor state is a pair (who sits on domain IV, who sits on domain II); each 
 binds domain IV competes for it: trastuzumab, and any conjugate made from it. Domain II is pertuzumab's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from her2pkpd.mechanisms.population import surface
-from her2pkpd.model import Builder, Expression, Scope
+from her2pkpd.model import Builder, Coefficient, Expression, Scope
+
+
+def molecule(occupant: str) -> str:
+    """The drug whose constants an occupant has: ``T-DM1.DAR3`` binds and travels as ``T-DM1`` does."""
+    return occupant.partition(".DAR")[0]
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,13 @@ def receptor_states(domain_iv: Sequence[str], domain_ii: Sequence[str]) -> list[
     return [ReceptorState(iv, ii) for ii in ("", *domain_ii) for iv in ("", *domain_iv)]
 
 
-def her2_turnover(build: Builder, population: str, states: Sequence[ReceptorState]) -> None:
+def her2_turnover(
+    build: Builder,
+    population: str,
+    states: Sequence[ReceptorState],
+    *,
+    cargo: Mapping[str, Mapping[str, Coefficient]] | None = None,
+) -> None:
     """Surface HER2 is made free, and internalised in every state.
 
     d(HER2)/dt = (kint + mu)*1 - kint*HER2 - (dilution mu*HER2), in fractions of R0: synthesis restores the
@@ -44,6 +55,7 @@ def her2_turnover(build: Builder, population: str, states: Sequence[ReceptorStat
         build: the model; must hold ``kint`` (1/h) and define the quantity ``mu.<population>``.
         population: name of the population.
         states: receptor states present.
+        cargo: what an internalised occupant of domain IV brings along, as species and number, by occupant.
 
     Source: Maass 2016 (net internalisation, half-life 6-14 h); Szymanska 2016 (pairs of antibodies on separate
     epitopes drive internalisation that single antibodies do not; direction only).
@@ -62,8 +74,9 @@ def her2_turnover(build: Builder, population: str, states: Sequence[ReceptorStat
         name, ratio = state.species(population), _internalisation_ratio(state)
         build.reaction(
             f"internalisation of {name}",
-            {name: -1},
+            {name: -1, **(cargo or {}).get(state.domain_iv, {})},
             lambda s, p, name=name, ratio=ratio: p["kint"] * (p[ratio] if ratio else 1.0) * s[name],
+            at=where,
             equation=f"kint{'*' + ratio if ratio else ''}*[{name}]",
         )
 
@@ -71,7 +84,7 @@ def her2_turnover(build: Builder, population: str, states: Sequence[ReceptorStat
 def _internalisation_ratio(state: ReceptorState) -> str:
     if state.domain_iv and state.domain_ii:
         return "antibody_pair.internalisation_ratio"
-    bound = state.domain_iv or state.domain_ii
+    bound = molecule(state.domain_iv or state.domain_ii)
     return f"{bound}.internalisation_ratio" if bound else ""
 
 
@@ -92,8 +105,9 @@ def her2_read_outs(build: Builder, population: str, states: Sequence[ReceptorSta
         free = [name for state, name in names.items() if not getattr(state, site)]
         label = f"HER2.free_{site}.{population}"
         build.quantity(label, total(free), "fraction of R0", f"surface HER2 whose {site} is free")
-        for drug in sorted({getattr(state, site) for state in states} - {""}):
-            _occupancy(build, population, drug, [n for state, n in names.items() if getattr(state, site) == drug])
+        for drug in sorted({molecule(getattr(state, site)) for state in states} - {""}):
+            held = [n for state, n in names.items() if molecule(getattr(state, site)) == drug]
+            _occupancy(build, population, drug, held)
 
 
 def _occupancy(build: Builder, population: str, drug: str, bound: list[str]) -> None:

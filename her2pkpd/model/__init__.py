@@ -8,6 +8,7 @@ from her2pkpd.model.describe import diagram as diagram
 from her2pkpd.model.describe import equation_table as equation_table
 from her2pkpd.model.describe import parameter_table as parameter_table
 from her2pkpd.model.model import Model as Model
+from her2pkpd.model.spec import Coefficient as Coefficient
 from her2pkpd.model.spec import Expression as Expression
 from her2pkpd.model.spec import Scope as Scope
 from her2pkpd.model.spec import Source as Source

@@ -36,6 +36,7 @@ class Builder:
         self._reactions: list[Reaction] = []
         self._quantities: dict[str, Quantity] = {}
         self._dilutions: list[tuple[str, Expression, str]] = []
+        self._expansions: list[tuple[str, Expression]] = []
 
     def compartment(self, name: str, volume: Expression, *, count: str | None = None) -> str:
         """Add a compartment; `volume` in L. With `count`, it consists of that many cells."""
@@ -99,6 +100,10 @@ class Builder:
         """Cells leave at `rate` per cell and hour, taking along what they hold; concentrations inside stay."""
         self._per_cell(count, -1.0, rate, "death", name or f"{count} death", equation)
 
+    def expansion(self, compartment: str, rate: Expression) -> None:
+        """What a compartment holds is thinned at `rate` (1/h), because its volume grows by empty space at that rate."""
+        self._expansions.append((compartment, rate))
+
     def _per_cell(self, count: str, sign: float, rate: Expression, kind: Any, name: str, equation: str) -> None:
         whole = lambda s, p: rate(s, p) * s[count]  # noqa: E731
         self._reactions.append(Reaction(name, {count: sign}, whole, None, kind, equation))
@@ -114,6 +119,10 @@ class Builder:
     def has(self, name: str) -> bool:
         """Whether a species or quantity of that name exists."""
         return name in self._species or name in self._quantities
+
+    def has_compartment(self, name: str) -> bool:
+        """Whether a compartment of that name exists."""
+        return name in self._compartments
 
     def _add(self, table: dict[str, Any], item: Any) -> None:
         taken = {**self._species, **self._quantities} if table is not self._compartments else self._compartments
@@ -159,6 +168,8 @@ class Builder:
         for count, rate, cause in self._dilutions:
             inside = {c.name for c in self._compartments.values() if c.count == count}
             made += [_dilution(s, rate, cause) for s in self._species.values() if s.compartment in inside]
+        for where, rate in self._expansions:
+            made += [_dilution(s, rate, where) for s in self._species.values() if s.compartment == where]
         return made
 
 

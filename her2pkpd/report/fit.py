@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from her2pkpd.report.baseline import baselines
 from her2pkpd.report.figures import curve_figure, published_figure, waterfall_figure
 from her2pkpd.report.page import Page, png
 from her2pkpd.runinfo import RunInfo, check_output, hash_files, prepare_output, write_run, write_text
+
+INTERVALS = {
+    "profile": "Intervals are 95 % profile-likelihood intervals; noise levels have Laplace intervals.",
+    "laplace": "Intervals are 95 % Laplace intervals on the scale each parameter was estimated on.",
+}
 
 CHECKPOINT = "starts.json"
 """Finished starts of a fit that has not ended; removed when it has."""
@@ -49,7 +54,7 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
     """
     began = time.perf_counter()
     problem = load_problem(settings)
-    inputs = hash_files([problem.settings.path, *(d.file for d in problem.settings.data)])
+    inputs = hash_files(problem.settings.files)
     finished = _resume(check_output(out, force=force, command="fit", inputs=inputs), inputs)
     folder = prepare_output(out, force, command="fit", inputs=inputs)
     done: list[Start] = []
@@ -61,9 +66,9 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
 
     if finished:
         keep(*finished)
-    with _bar(problem, progress) as tick:
-        result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep)
-    if not result.optimum.interrupted:
+    with _bar(problem, progress) as (tick, profiled):
+        result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep, on_profile=profiled)
+    if not result.interrupted:
         (folder / CHECKPOINT).unlink(missing_ok=True)
     failed = int(np.sum(result.evaluation.status != 0))
     _write(result, folder)
@@ -96,9 +101,9 @@ def _resume(folder: Path, inputs: str) -> list[Start]:
 
 
 @contextmanager
-def _bar(problem: FitProblem, wanted: bool) -> Iterator[Progress | None]:
+def _bar(problem: FitProblem, wanted: bool) -> Iterator[tuple[Progress | None, Callable[[int, int], None] | None]]:
     if not wanted:
-        yield None
+        yield None, None
         return
     from rich.console import Console
     from rich.progress import (
@@ -125,7 +130,11 @@ def _bar(problem: FitProblem, wanted: bool) -> Iterator[Progress | None]:
         def tick(done: int, planned: int, best: float) -> None:
             bar.update(task, completed=done, total=planned, description=f"starts (best {best:.2f})")
 
-        yield tick
+        def profiled(done: int, planned: int) -> None:
+            bar.update(intervals, completed=done, total=planned, visible=True)
+
+        intervals = bar.add_task("intervals", total=None, visible=False)
+        yield tick, profiled
 
 
 def _write(result: FitResult, folder: Path) -> None:
@@ -179,7 +188,7 @@ def _fit_json(result: FitResult) -> dict[str, Any]:
         "unknowns": objective.names,
         "objective": {"value": result.optimum.best.cost, "meaning": "-2 log posterior up to a constant"},
         "converged": result.converged,
-        "interrupted": result.optimum.interrupted,
+        "interrupted": result.interrupted,
         "starts": [{k: v for k, v in _as_json(s).items() if k != "u"} for s in result.optimum.starts],
         "coordinates": result.optimum.best.u.tolist(),
         "covariance": result.covariance.tolist(),
@@ -192,7 +201,7 @@ def _page(result: FitResult, figures: list[tuple[str, bytes]], logistic: pd.Data
     for line in result.summary().splitlines()[1:]:
         page.text(line.strip(), kind="bad" if "WARNING" in line else "")
     page.heading("Parameters")
-    page.text("Intervals are 95 % Laplace intervals on the scale each parameter was estimated on.", kind="note")
+    page.text(INTERVALS[result.problem.settings.method.intervals], kind="note")
     page.table(result.parameters)
     if result.problem.metrics:
         _published_section(page, result)
@@ -214,8 +223,6 @@ def _page(result: FitResult, figures: list[tuple[str, bytes]], logistic: pd.Data
 def _published_section(page: Page, result: FitResult) -> None:
     table = result.published
     page.heading("Published against fitted")
-    met = int(np.sum(table["within"].to_numpy()))
-    page.text(f"{met} of {len(table)} published values are met (3-fold for potencies, 0.15 for GRmax).")
     page.table(table.drop(columns=["source"]))
 
 
@@ -223,10 +230,10 @@ def _run_info(result: FitResult, inputs: str, seconds: float, failed: int) -> Ru
     codes, counts = np.unique(result.evaluation.status, return_counts=True)
     from her2pkpd.engine import Status
 
-    status = "some lanes failed" if failed else "interrupted" if result.optimum.interrupted else "ok"
+    status = "some lanes failed" if failed else "interrupted" if result.interrupted else "ok"
     return RunInfo(
         "fit", inputs, seconds, status, result.problem.model.hash,
         hash_files([d.file for d in result.problem.settings.data]), result.problem.settings.method.seed,
-        result.problem.settings.method.engine,
+        result.evaluation.engine,
         {Status(int(c)).name.lower(): int(n) for c, n in zip(codes, counts, strict=True)},
     )  # fmt: skip

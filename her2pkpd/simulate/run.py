@@ -5,12 +5,18 @@ from pathlib import Path
 from her2pkpd.engine import Options
 from her2pkpd.engine.select import EngineName
 from her2pkpd.errors import ComputationError, InputError, Problem
+from her2pkpd.settings import read_settings
+from her2pkpd.simulate.patient import simulate_patient
+from her2pkpd.simulate.patient_scenario import PatientScenario, read_patient_scenario
 from her2pkpd.simulate.scenario import WellScenario, read_scenario
 from her2pkpd.simulate.well import Simulation, simulate_well
 
 
 def simulate(
-    scenario: str | Path | WellScenario, *, options: Options | None = None, engine: EngineName = "auto"
+    scenario: str | Path | WellScenario | PatientScenario,
+    *,
+    options: Options | None = None,
+    engine: EngineName = "auto",
 ) -> Simulation:
     """Simulate a scenario.
 
@@ -27,12 +33,21 @@ def simulate(
     """
     if isinstance(scenario, WellScenario):
         return simulate_well(scenario, options=options, engine=engine)
+    if isinstance(scenario, PatientScenario):
+        return simulate_patient(scenario, options=options, engine=engine)
     try:
+        if _kind(scenario) == "patient":
+            return simulate_patient(read_patient_scenario(scenario), options=options, engine=engine)
         return simulate_well(read_scenario(scenario), options=options, engine=engine)
     except InputError as error:
         raise InputError(
             [Problem(p.rule, p.remedy, p.file or str(scenario), p.row, p.column, p.value) for p in error.problems]
         ) from error
+
+
+def _kind(path: str | Path) -> object:
+    system = read_settings(path).table.get("system")
+    return system.get("kind") if isinstance(system, dict) else None
 
 
 def simulate_file(scenario: str | Path, out: str | Path, *, force: bool = False) -> Simulation:
@@ -63,6 +78,6 @@ def simulate_file(scenario: str | Path, out: str | Path, *, force: bool = False)
         from her2pkpd.engine import Status
 
         raise ComputationError(
-            f"{len(failed)} of {len(result.solution.status)} wells failed. {Status(int(failed[0])).advice}"
+            f"{len(failed)} of {len(result.solution.status)} trajectories failed. {Status(int(failed[0])).advice}"
         )
     return result

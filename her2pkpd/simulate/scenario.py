@@ -9,11 +9,11 @@ import numpy as np
 
 from her2pkpd.dosing import Add, Event, Wash
 from her2pkpd.errors import InputError, Problems
-from her2pkpd.library import CellLine, Drug, drug_names, load_cell_line, load_drug
+from her2pkpd.library import CellLine, Drug, Library, read_library
 from her2pkpd.settings import Section, nearest, read_settings
 from her2pkpd.systems.well import LIGANDS
 
-KINDS = ("well",)
+KINDS = ("well", "patient")
 """Systems that can be simulated; each further kind adds its name here and a reader below."""
 
 MAX_TIMES = 1_000_000
@@ -57,11 +57,12 @@ def read_scenario(path: str | Path) -> WellScenario:
     problems = top.problems
     system = top.section("system")
     system.text("kind", choices=KINDS)
-    lines, seeded = _cell_lines(system, problems)
+    library = read_library(system, path)
+    lines, seeded = _cell_lines(system, library, problems)
     volume = system.quantity("volume", "L", 1e-4, low=1e-9)
     ligand = _ligand(system)
     drugs: dict[str, Drug] = {}
-    events = _events(top.sections("dose"), drugs, ligand)
+    events = _events(top.sections("dose"), library, drugs, ligand)
     parameters = top.get("parameters", dict, {}, words="a table [parameters]") or {}
     output = top.section("output")
     times = read_times(output, problems)
@@ -72,7 +73,7 @@ def read_scenario(path: str | Path) -> WellScenario:
     return WellScenario(seeded, volume, times, variables, ligand, tuple(events), drugs, lines, dict(parameters))
 
 
-def _cell_lines(system: Section, problems: Problems) -> tuple[dict[str, CellLine], dict[str, float]]:
+def _cell_lines(system: Section, library: Library, problems: Problems) -> tuple[dict[str, CellLine], dict[str, float]]:
     given = system.get("cell_lines", dict, words='a table such as { "SK-BR-3" = 5000 }') or {}
     lines: dict[str, CellLine] = {}
     seeded: dict[str, float] = {}
@@ -85,7 +86,7 @@ def _cell_lines(system: Section, problems: Problems) -> tuple[dict[str, CellLine
             problems.add(rule, "Give cells per well.", column=key, value=cells)
             continue
         try:
-            line = load_cell_line(name)
+            line = library.cell_line(name)
         except InputError as error:
             for p in error.problems:
                 problems.add(p.rule, p.remedy, column=key, value=name)
@@ -105,15 +106,17 @@ def _ligand(system: Section) -> dict[str, float]:
     }
 
 
-def _events(sections: list[Section], drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
+def _events(sections: list[Section], library: Library, drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
     """Additions first: what may be washed is what is added anywhere."""
     washes = [s.text("action", "add", choices=("add", "wash")) == "wash" for s in sections]
-    events = [e for s, wash in zip(sections, washes, strict=True) if not wash for e in _addition(s, drugs, ligand)]
+    events = [
+        e for s, wash in zip(sections, washes, strict=True) if not wash for e in _addition(s, library, drugs, ligand)
+    ]
     known = [*drugs, *ligand]
-    return events + [e for s, wash in zip(sections, washes, strict=True) if wash for e in _wash(s, known)]
+    return events + [e for s, wash in zip(sections, washes, strict=True) if wash for e in _wash(s, library, known)]
 
 
-def _wash(section: Section, known: list[str]) -> list[Event]:
+def _wash(section: Section, library: Library, known: list[str]) -> list[Event]:
     time = section.quantity("time", "h", 0.0, low=0.0)
     kept = section.number("kept", 0.0)
     if not 0.0 <= kept <= 1.0:
@@ -123,21 +126,13 @@ def _wash(section: Section, known: list[str]) -> list[Event]:
         section.complain("drugs", "must name at least one drug", "Leave drugs out to wash everything.")
     found = []
     for name in names or ():
-        found.append(own := _drug_name(name))
+        found.append(own := library.spelt(name))
         if own not in known:
             section.complain("drugs", f"cannot wash '{name}', which no [[dose]] adds", nearest(name, known))
     return [] if time is None else [Wash(time, tuple(found) or ("*",), kept)]
 
 
-def _drug_name(name: str) -> str:
-    """The library's spelling, so that a drug may be washed under any of its names."""
-    try:
-        return load_drug(name).name
-    except InputError:
-        return name
-
-
-def _addition(section: Section, drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
+def _addition(section: Section, library: Library, drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
     time = section.quantity("time", "h", 0.0, low=0.0)
     name = section.text("drug")
     if name is None or time is None:
@@ -147,9 +142,9 @@ def _addition(section: Section, drugs: dict[str, Drug], ligand: dict[str, float]
         amount = section.quantity("concentration", "nM", low=0.0)
         return [] if amount is None else [Add(time, name, amount)]
     try:
-        drug = load_drug(name)
+        drug = library.drug(name)
     except InputError:
-        section.complain("drug", f"unknown drug '{name}'", nearest(name, [*drug_names(), *LIGANDS]))
+        section.complain("drug", f"unknown drug '{name}'", nearest(name, [*library.drug_spellings, *LIGANDS]))
         return []
     drugs[drug.name] = drug
     amount = section.quantity("concentration", "nM", molar_mass=drug.molar_mass.canonical, low=0.0)

@@ -1,6 +1,6 @@
 """Simulate a well: the treated well and its untreated twin, side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from her2pkpd.dosing import Add, Event, Wash, compile_segments
 from her2pkpd.engine import Batch, Options, Solution, Status, solve
 from her2pkpd.engine.select import EngineName
 from her2pkpd.errors import InputError, Problems
+from her2pkpd.library import Library
 from her2pkpd.mechanisms.population import MEDIUM, count
 from her2pkpd.model import Model
 from her2pkpd.settings import nearest
@@ -80,13 +81,15 @@ def scenario_model(scenario: WellScenario) -> Model:
 
 def _overrides(scenario: WellScenario, model: Model, problems: Problems) -> dict[str, float]:
     values: dict[str, float] = {}
-    for name, text in scenario.parameters.items():
+    library = Library(scenario.drugs, scenario.lines)
+    for written, text in scenario.parameters.items():
+        name = library.spelt(written)
         index = model.parameter_index.get(name)
         if index is None:
             problems.add(
                 "is not a parameter of this well",
-                nearest(name, model.parameter_index),
-                column=f"parameters.{name}",
+                nearest(written, model.parameter_index),
+                column=f"parameters.{written}",
                 value=text,
             )
             continue
@@ -94,22 +97,28 @@ def _overrides(scenario: WellScenario, model: Model, problems: Problems) -> dict
             values[name] = quantity(text, model.parameters[index].unit)
         except InputError as error:
             for p in error.problems:
-                problems.add(p.rule, p.remedy, column=f"parameters.{name}", value=text)
+                problems.add(p.rule, p.remedy, column=f"parameters.{written}", value=text)
             continue
         low, high = model.parameters[index].lower, model.parameters[index].upper
         if not low <= values[name] <= high:
             problems.add(
-                f"must lie between {low:g} and {high:g}", "Correct the number.", column=f"parameters.{name}", value=text
+                f"must lie between {low:g} and {high:g}",
+                "Correct the number.",
+                column=f"parameters.{written}",
+                value=text,
             )
     return values
 
 
-def _variables(scenario: WellScenario, model: Model, problems: Problems) -> list[str]:
+def _variables(scenario: WellScenario, model: Model, problems: Problems) -> dict[str, str]:
+    """What to report, as the scenario writes it, with the model's name for it."""
     known = [f"{VIABILITY}{name}" for name in scenario.cell_lines] + [*model.quantity_table, *model.species_index]
-    for name in scenario.variables:
+    library = Library(scenario.drugs, scenario.lines)
+    asked = {written: library.spelt(written) for written in scenario.variables or known}
+    for written, name in asked.items():
         if name not in known:
-            problems.add("unknown variable", nearest(name, known), column="output.variables", value=name)
-    return list(scenario.variables) or known
+            problems.add("unknown variable", nearest(written, known), column="output.variables", value=written)
+    return asked
 
 
 def _events(scenario: WellScenario, model: Model, treated: bool) -> list[Event]:
@@ -125,16 +134,16 @@ def _events(scenario: WellScenario, model: Model, treated: bool) -> list[Event]:
 
 
 def _table(
-    model: Model, parameters: np.ndarray, solution: Solution, variables: Sequence[str], times: np.ndarray
+    model: Model, parameters: np.ndarray, solution: Solution, variables: Mapping[str, str], times: np.ndarray
 ) -> pd.DataFrame:
-    own = [v for v in variables if not v.startswith(VIABILITY)]
+    own = [v for v in variables.values() if not v.startswith(VIABILITY)]
     values: Mapping[str, np.ndarray] = {}
     if own:
         block = model.outputs(own, solution.y[0], parameters)
         values = {name: block[:, i] for i, name in enumerate(own)}
     units = {s.name: s.unit for s in model.species} | {q.name: q.unit for q in model.quantities}
     parts = []
-    for name in variables:
+    for written, name in variables.items():
         if name.startswith(VIABILITY):
             cells = solution.y[:, :, model.species_index[count(name.removeprefix(VIABILITY))]]
             column, unit, lanes = cells[0] / cells[1], "fraction of untreated", (0, 1)
@@ -146,7 +155,7 @@ def _table(
                 {
                     "time": times,
                     "time_unit": "h",
-                    "variable": name,
+                    "variable": written,
                     "value": column,
                     "unit": unit,
                     "id": 0,

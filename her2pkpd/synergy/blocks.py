@@ -78,7 +78,7 @@ class Block:
     def alone(self, drug: int) -> np.ndarray:
         """(n,) wells that hold this drug only."""
         others = np.delete(self.doses, drug, axis=1)
-        return (self.doses[:, drug] > 0) & ~np.any(others, axis=1)
+        return np.array((self.doses[:, drug] > 0) & ~others.any(axis=1), dtype=bool)
 
     @property
     def has_singles(self) -> bool:

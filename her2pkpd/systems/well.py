@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from her2pkpd.library import CellLine, Drug, load_parameters
-from her2pkpd.library import Quantity as Sourced
 from her2pkpd.mechanisms.antibody import antibody_in_medium, epitope_binding
 from her2pkpd.mechanisms.growth import crowding, signal_driven_growth
 from her2pkpd.mechanisms.kinase import Inhibitor, inhibitor_in_medium, kinase_inhibition
 from her2pkpd.mechanisms.population import medium, population
 from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, receptor_states
 from her2pkpd.mechanisms.signalling import ligand, quasi_steady_signalling
-from her2pkpd.model import Builder, Model, Source
+from her2pkpd.model import Builder, Model
+from her2pkpd.systems.conjugates import Cytotoxics, cell_sensitivities, cytotoxics
+from her2pkpd.systems.sourced import add_sourced
 
 GLOBAL = (
     "kint",
@@ -37,6 +38,7 @@ def well_model(
     *,
     volume: float = 1e-4,
     ligands: Sequence[str] = (),
+    explicit_dar: bool = False,
     name: str = "well",
 ) -> Model:
     """Assemble the model of a well.
@@ -44,36 +46,48 @@ def well_model(
     Args:
         drugs: drugs that may be in the medium; each brings its species, at zero until dosed.
         populations: per population the values of its own parameters, in canonical units: ``HER2`` (copies/cell),
-            ``doubling_time`` (h), ``seeded`` (cells) and any of `CELL`; what is missing has the library's default.
+            ``doubling_time`` (h), ``seeded`` (cells), any of `CELL`, and with ADCs or payloads ``kpino`` (1/h),
+            ``tau`` (h) and ``<payload>.kc50`` (nM), ``<payload>.kmax`` (1/h); what is missing has the library's
+            default.
         volume: medium, L.
         ligands: any of "NRG1", "EGF".
+        explicit_dar: give every payload number of a conjugate a species of its own (``T-DM1.DAR3``) instead of one
+            species with the mean DAR.
         name: name of the model.
 
     Returns:
         The `Model`. Its outputs per population: ``N``, ``HER2.surface``, ``occupancy.<drug>``, ``signal``,
-        ``pAKT``, ``pERK``, ``mu``, ``death``; medium species carry the drug's name and are in nM.
+        ``pAKT``, ``pERK``, ``mu``, ``death``; medium species carry the drug's name and are in nM. An ADC brings its
+        naked antibody and its payload as medium species, and per population ``payload.<payload>``, ``kill``,
+        ``undamaged`` and ``loss``.
     """
     build = Builder(name)
+    toxins = cytotoxics(drugs, explicit_dar=explicit_dar)
+    drugs = [*drugs, *(d for d in toxins.antibodies if d.name not in {x.name for x in drugs})]
     antibodies = [d for d in drugs if d.kind == "antibody"]
     inhibitors = [d for d in drugs if d.kind == "tki"]
     _global_parameters(build, ligands)
     medium(build, volume=volume)
     for drug in drugs:
-        _drug(build, drug)
+        drug_parameters(build, drug)
     for ligand_name in ligands:
         ligand(build, ligand_name)
-    states = receptor_states(*([d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")))
+    toxins.in_medium(build)
+    bound = {e: [d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")}
+    states = receptor_states([*bound["domain IV"], *toxins.conjugates], bound["domain II"])
     for cells, own in populations.items():
-        _cell_parameters(build, cells, own)
+        _cell_parameters(build, cells, own, toxins)
         population(build, cells, seeded=own.get("seeded", 5000.0))
-        her2_turnover(build, cells, states)
+        her2_turnover(build, cells, states, cargo=toxins.cargo(cells))
         epitope_binding(build, cells, states)
         her2_read_outs(build, cells, states)
         for kinase in ("HER2", "EGFR"):
             reached = [Inhibitor(d.name, d.kinases[kinase].mode) for d in inhibitors if kinase in d.kinases]
             kinase_inhibition(build, cells, kinase, reached)
         quasi_steady_signalling(build, cells, ligands=tuple(ligands))
-        signal_driven_growth(build, cells, toxic=[d.name for d in inhibitors if d.off_target])
+        toxic = [d.name for d in inhibitors if d.off_target]
+        signal_driven_growth(build, cells, toxic=toxic, damaged=bool(toxins.payloads))
+        toxins.in_cells(build, cells, states)
     crowding(build, list(populations))
     return build.model()
 
@@ -88,45 +102,44 @@ def cell_parameters(line: CellLine) -> dict[str, float]:
     table = load_parameters()
     addicted = "cell.w" if line.status == "HER2amp" else "cell.w_not_amplified"
     own = {k: q.canonical for k, q in line.quantities.items() if k in ("HER2", "doubling_time", *CELL)}
+    own |= cell_sensitivities(line)
     return {"HER2": table["cell.HER2"].canonical, "w": table[addicted].canonical, **own}
-
-
-def _sourced(build: Builder, name: str, value: Sourced) -> None:
-    build.parameter(
-        name, value.canonical, value.canonical_unit, source=Source(value.source.citation, value.source.certainty)
-    )
 
 
 def _global_parameters(build: Builder, ligands: Sequence[str]) -> None:
     table = load_parameters()
     for name in GLOBAL:
-        _sourced(build, name, table[name])
+        add_sourced(build, name, table[name])
     if ligands:
-        _sourced(build, "a_ld", table["a_ld"])
+        add_sourced(build, "a_ld", table["a_ld"])
     for name in ligands:
-        _sourced(build, f"K_{name}", table[f"K_{name}"])
+        add_sourced(build, f"K_{name}", table[f"K_{name}"])
 
 
-def _cell_parameters(build: Builder, cells: str, own: Mapping[str, float]) -> None:
+def _cell_parameters(build: Builder, cells: str, own: Mapping[str, float], toxins: Cytotoxics) -> None:
     table = load_parameters()
     build.parameter(f"{cells}.HER2", own["HER2"], "copies/cell")
     build.parameter(f"{cells}.doubling_time", own["doubling_time"], "h")
     for name in CELL:
         default = table[f"cell.{name}"]
         build.parameter(f"{cells}.{name}", own.get(name, default.canonical), default.canonical_unit)
+    toxins.cell_parameters(build, cells, own)
 
 
-def _drug(build: Builder, drug: Drug) -> None:
+def drug_parameters(build: Builder, drug: Drug) -> None:
+    """A drug's state in the fluid around the cells, and the constants of its mechanism."""
+    if drug.kind in ("adc", "payload"):
+        return
     if drug.kind == "antibody":
         antibody_in_medium(build, drug.name)
-        _sourced(build, f"{drug.name}.kon", drug.binding["kon"])
-        _sourced(build, f"{drug.name}.KD", drug.binding["KD"])
-        _sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
+        add_sourced(build, f"{drug.name}.kon", drug.binding["kon"])
+        add_sourced(build, f"{drug.name}.KD", drug.binding["KD"])
+        add_sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
         return
     inhibitor_in_medium(build, drug.name)
     for kinase, constants in drug.kinases.items():
         names = ("Ki", "koff") if constants.mode == "reversible" else ("KI", "kinact")
         for name in names:
-            _sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
+            add_sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
     for name, value in (drug.off_target or {}).items():
-        _sourced(build, f"{drug.name}.{name}_off", value)
+        add_sourced(build, f"{drug.name}.{name}_off", value)

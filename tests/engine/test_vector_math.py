@@ -17,15 +17,20 @@ PLATFORM = host()
 @functools.cache
 def compiled(name, width):
     """A vector function as a NumPy function; the kernel's three pointers are x, y and the result."""
-    asm = Asm(width, PLATFORM.fma)
+    asm = Asm(width, PLATFORM.fma, "rcp14")
     vectors = asm.op("load i64, ptr %n")
     x, y, out = (asm.op(f"load ptr, ptr {asm.at('%p', k, 'ptr')}") for k in range(3))
     with asm.loop(vectors) as k:
-        values = [asm.load(pointer, k) for pointer in (x, y)[: FUNCTIONS[name][0]]]
-        arguments = ", ".join(f"{asm.F} {v}" for v in values)
-        asm.store(asm.op(f"call {asm.F} @lane_{name}({arguments})"), out, k)
+        if name == "quotient":
+            asm.store(asm.quotient(asm.load(x, k), asm.load(y, k)), out, k)
+        else:
+            values = [asm.load(pointer, k) for pointer in (x, y)[: FUNCTIONS[name][0]]]
+            arguments = ", ".join(f"{asm.F} {v}" for v in values)
+            asm.store(asm.op(f"call {asm.F} @lane_{name}({arguments})"), out, k)
     asm.emit("ret void")
-    text = vector_function(name, width, PLATFORM.fma) + function("kernel", ["ptr %p", "ptr %n", "ptr %z"], asm)
+    text = function("kernel", ["ptr %p", "ptr %n", "ptr %z"], asm)
+    if name != "quotient":
+        text = vector_function(name, width, PLATFORM.fma) + text
     loaded = Loaded(object_code(text + declarations(text), PLATFORM), PLATFORM)
 
     def run(*inputs):
@@ -138,3 +143,20 @@ def test_a_lane_does_not_see_its_neighbours(name):
         z[1::2] = poison
         found = compiled(name, PLATFORM.width)(*(z, y)[: FUNCTIONS[name][0]])
         np.testing.assert_array_equal(found[::2], alone[::2])
+
+
+@pytest.mark.skipif("+avx512vl" not in PLATFORM.features, reason="this processor has no AVX-512")
+@pytest.mark.parametrize("width", [1, 2, 4, 8])
+def test_refined_reciprocals_divide(width):
+    divide = compiled("quotient", width)
+    a, b = spread(-1e3, 1e3), spread(1e-200, 1e200)[::-1]
+    b = b * np.where(np.arange(len(b)) % 2, 1.0, -1.0)
+    a = a[: len(b)]
+    b = b[: len(a)]
+    assert ulps(divide(a, b), a.astype(np.longdouble) / b.astype(np.longdouble)) < 2
+    tops, bottoms = (
+        x.ravel()
+        for x in np.meshgrid([-np.inf, -2.0, 0.0, 3.0, np.inf, np.nan], [-np.inf, -0.0, 0.0, 4.0, np.inf, np.nan])
+    )
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(divide(tops, bottoms), tops / bottoms)

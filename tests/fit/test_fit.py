@@ -56,6 +56,23 @@ def test_the_truth_lies_within_the_intervals_and_they_are_narrow(fitted):
     assert np.linalg.eigvalsh(covariance).min() > 0
 
 
+def test_counts_are_fitted_on_their_own_scale():
+    # Noise of thousands of cells, which no viability has.
+    wanted = signals(["cell_count"], DOSES, lines=("SK-BR-3",))
+    estimates = [KI, W]
+    exact = objective(observations(wanted, np.ones(len(wanted)), 1.0), estimates)
+    u = np.array([float(f.transform.forward(TRUTH[f.name])) for f in exact.free.free])
+    clean = 100 * predictions(wanted, estimates, u)
+    values = clean * 1.0 + 2e4 * np.random.default_rng(4).standard_normal(len(clean))
+    scale = estimate("scale", lower=1.0, upper=1e3, start=30.0)
+    made = objective(observations(wanted, values), [*estimates, scale], options=QUICK)
+    optimum = multi_start(made, starts=2, seed=1, max_evaluations=60)
+    found = {x.name: x for x in laplace(made, optimum.best.u)[0]}
+    assert optimum.agreeing == 2
+    assert found["sd.cell_count"].estimate == pytest.approx(2e4, rel=0.5)
+    assert found["scale"].estimate == pytest.approx(100, rel=0.1)
+
+
 def test_starts_from_afar_find_the_same_optimum(fitted):
     made, optimum = fitted
     assert optimum.agreeing >= 2

@@ -6,6 +6,7 @@ import pytest
 from her2pkpd.errors import InputError
 from her2pkpd.fit.settings import DataSource
 from her2pkpd.fit.wells import read_source, treatments_of
+from her2pkpd.library import open_library
 
 HEAD = "cell_line,drug,concentration,unit,drug_2,concentration_2,unit_2,time,time_unit,readout,value,sd,seeded_cells\n"
 
@@ -15,7 +16,7 @@ def read(tmp_path):
     def one(rows, kind="plate", head=HEAD, **more):
         path = tmp_path / "plate.csv"
         path.write_text(head + rows, encoding="utf-8")
-        return read_source(DataSource(path, kind, **more))
+        return read_source(DataSource(path, kind, **more), open_library())
 
     return one
 
@@ -48,6 +49,23 @@ def test_counts_at_time_zero_are_the_seeding_and_untreated_counts_are_data(read)
     found, _ = read(rows)
     assert [o.signal.treatment.seeded for o in found] == [1000.0, 1000.0]
     assert [len(o.signal.treatment.doses) for o in found] == [0, 1]
+
+
+def test_counts_at_time_zero_go_by_plate_where_the_plate_has_them(tmp_path):
+    path = tmp_path / "plate.csv"
+    row = "SK-BR-3,{drug},{dose},nM,{time},h,cell_count,{count},{plate}\n"
+    rows = [
+        ("", 0, 0, 900, "A"),
+        ("", 0, 0, 500, "B"),
+        ("lapatinib", 30, 72, 2000, "A"),
+        ("lapatinib", 30, 72, 1100, "B"),
+    ]
+    rows.append(("lapatinib", 30, 72, 1500, "C"))
+    text = "cell_line,drug,concentration,unit,time,time_unit,readout,value,plate\n"
+    text += "".join(row.format(drug=d, dose=c, time=t, count=n, plate=p) for d, c, t, n, p in rows)
+    path.write_text(text, encoding="utf-8")
+    found, _ = read_source(DataSource(path, "plate"), open_library())
+    assert [o.signal.treatment.seeded for o in found] == [900.0, 500.0, 700.0]
 
 
 def test_seeding_in_the_file_comes_before_that_of_the_settings(read):

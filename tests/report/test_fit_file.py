@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from her2pkpd import cli
-from her2pkpd.fit import optimise
+from her2pkpd.fit import optimise, profile
 from her2pkpd.report.fit import fit_file
 from tests.fit.problems import KI, estimate, predictions, signals
 
@@ -129,6 +129,8 @@ def test_fit_json_is_strict_json(finished):
     assert run["status"] == "ok"
     assert run["status_counts"] == {"ok": len(result.evaluation.status)}
     assert run["seed"] == 4
+    # Asked for was "auto".
+    assert run["engine"] == result.evaluation.engine == "kernel"
 
 
 class Links(HTMLParser):
@@ -173,7 +175,7 @@ def test_the_report_says_what_was_found(finished):
     for words in (
         "Lapatinib & <friends>", "28 wells, 3 published metrics", "lapatinib.HER2.Ki", "determined",
         "Published against fitted",
-        "of 3 published values are met", "flowchart LR", "koff*([lapatinib]/Ki*free",
+        "of 3 values met", "flowchart LR", "koff*([lapatinib]/Ki*free",
     ):  # fmt: skip
         assert words in page.text, words
 
@@ -235,6 +237,29 @@ def test_an_interrupted_fit_resumes_to_the_same_result(source, finished, tmp_pat
     assert not (folder / "starts.json").exists()
     for name in ("parameters.csv", "predictions.csv", "fit.json"):
         assert (folder / name).read_bytes() == (finished[1] / name).read_bytes()
+
+
+def test_a_fit_interrupted_among_its_intervals_keeps_its_starts(source, finished, tmp_path, stops, monkeypatch):
+    folder = tmp_path / "results"
+    made = stops(None)
+    true, calls = profile._interval, []
+
+    def interval(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return true(*given)
+
+    monkeypatch.setattr(profile, "_interval", interval)
+    assert "fewer profile intervals" in fit_file(source / "fit.toml", folder, progress=False).summary()
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    kinds = pd.read_csv(folder / "parameters.csv")["interval"].tolist()
+    assert kinds == ["95 % profile", "95 % Laplace", "95 % Laplace", "95 % Laplace"]
+    monkeypatch.setattr(profile, "_interval", true)
+    made.clear()
+    fit_file(source / "fit.toml", folder, progress=False)
+    assert made == []
+    assert (folder / "parameters.csv").read_bytes() == (finished[1] / "parameters.csv").read_bytes()
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"inputs": "x", "starts": []}', '{"starts": [1]}'])

@@ -53,6 +53,31 @@ def write(tmp_path):
     return one
 
 
+def test_names_are_taken_under_any_spelling(write):
+    other = SCENARIO.replace('"SK-BR-3" =', "skbr3 =").replace('"trastuzumab.KD"', '"Herceptin.KD"')
+    other = other.replace('drug = "trastuzumab"', 'drug = "Herceptin"').replace(
+        "occupancy.trastuzumab.", "occupancy.Herceptin."
+    )
+    other = other.replace(".SK-BR-3", ".SKBR3").replace('"lapatinib"]', '"GW572016"]')
+    table, same = simulate(write(other)).table, simulate(write(SCENARIO)).table
+    np.testing.assert_array_equal(table["value"], same["value"])
+    # What was asked for is answered under the name it was asked by.
+    assert list(table["variable"].unique()) == [
+        "viability.SKBR3", "occupancy.Herceptin.SKBR3", "pAKT.SKBR3", "HER2.surface.SKBR3", "GW572016"
+    ]  # fmt: skip
+
+
+def test_a_line_of_ones_own(write, tmp_path):
+    own = (
+        '["Our line"]\nHER2 = { value = 5e5, unit = "copies/cell", citation = "our count", certainty = "published" }\n'
+    )
+    (tmp_path / "own.toml").write_text(own, encoding="utf-8")
+    text = SCENARIO.replace("SK-BR-3", "Our line").replace("[system]", '[system]\nlibrary = "own.toml"')
+    assert set(simulate(write(text)).table["status"]) == {"ok"}
+    with pytest.raises(InputError, match="unknown cell line"):
+        simulate(write(text.replace('library = "own.toml"', "")))
+
+
 def test_the_table_holds_the_model_s_own_numbers(write):
     table = simulate(write(SCENARIO)).table
     assert list(table.columns) == ["time", "time_unit", "variable", "value", "unit", "id", "status"]

@@ -20,11 +20,13 @@ class Asm:
     Args:
         width: lanes per vector.
         fma: whether the target has fused multiply-add.
+        reciprocals: how the target starts a reciprocal: "rcp14" (AVX-512), or "" where dividing is the better way.
     """
 
-    def __init__(self, width: int, fma: bool = True) -> None:
+    def __init__(self, width: int, fma: bool = True, reciprocals: str = "") -> None:
         self.width = width
         self.fma_available = fma
+        self.reciprocals = reciprocals
         self.lines: list[str] = []
         self._count = 0
         self._labels = 0
@@ -212,6 +214,31 @@ class Asm:
     def div(self, a: str, b: str) -> str:
         """a / b."""
         return self.op(f"fdiv {self.F} {a}, {b}")
+
+    def quotient(self, a: str, b: str) -> str:
+        """a / b to 2 units in the last place, by a refined reciprocal where that is faster than dividing.
+
+        Zero, infinity and NaN as in a division; a divisor below 1e-308 counts as zero.
+        """
+        if not self.reciprocals:
+            return self.div(a, b)
+        one = self.const(1.0)
+        rough = self._rough_reciprocal(b)
+        better = self.fma(rough, self.fnma(b, rough, one), rough)
+        lacking = self.fnma(b, better, one)
+        best = self.fma(better, lacking, better)
+        # Only a divisor that is zero or not finite leaves NaN here, and then the rough value is the exact one.
+        inverse = self.select(self.compare("uno", lacking, lacking), rough, best)
+        return inverse if a == one else self.mul(a, inverse)
+
+    def _rough_reciprocal(self, b: str) -> str:
+        """1 / b to 14 bits."""
+        lanes = max(self.width, 2)
+        F = f"<{lanes} x double>"
+        name = f"@llvm.x86.avx512.rcp14.pd.{64 * lanes}"
+        x = self.op(f"insertelement {F} zeroinitializer, double {b}, i64 0") if self.width == 1 else b
+        r = self.op(f"call {F} {name}({F} {x}, {F} zeroinitializer, i8 -1)")
+        return self.op(f"extractelement {F} {r}, i64 0") if self.width == 1 else r
 
     def neg(self, a: str) -> str:
         """-a."""

@@ -45,7 +45,7 @@ def scratch_lengths(
 
     lengths = {"par": n_parameters, "cst": length("cst"), "y": n, "arg": n, "add": n, "infusion": n}
     lengths |= {"lu": length("lu"), "u": method.stages * n, "f": n, "jf": n}
-    lengths |= {"dense": max(len(method.dense), 1) * n, "out": n}
+    lengths |= {"out": n}
     return lengths | (plan.lengths(method, n) if plan else {})
 
 
@@ -60,6 +60,7 @@ class KernelWriter:
         width: lanes per vector.
         fma: whether the target has fused multiply-add.
         plan: the tangents wanted, or None.
+        reciprocals: how the target starts a reciprocal, see `Asm`.
     """
 
     def __init__(
@@ -71,12 +72,14 @@ class KernelWriter:
         width: int,
         fma: bool,
         plan: TangentPlan | None = None,
+        reciprocals: str = "",
     ) -> None:
         self.routines = routines
         self.method = method
         self.n, self.n_parameters = n, n_parameters
         self.width, self.fma = width, fma
         self.plan = plan
+        self.reciprocals = reciprocals
         self.layout = Layout(scratch_lengths(routines, method, n, n_parameters, plan))
         # With tangents the stage arguments are all kept, and the new state needs a place of its own.
         self.new = "new" if plan else "arg"
@@ -87,10 +90,10 @@ class KernelWriter:
         called: set[str] = set()
         tangents = self.plan.program.routines if self.plan else {}
         for routine in (*self.routines.values(), *tangents.values()):
-            writer = RoutineWriter(routine, self.width, self.fma)
+            writer = RoutineWriter(routine, self.width, self.fma, self.reciprocals)
             parts.append(writer.text("internal"))
             called |= writer.called
-        parts += [vector_function(name, self.width, self.fma) for name in sorted(called)]
+        parts += [vector_function(name, self.width, self.fma, self.reciprocals) for name in sorted(called)]
         parts += self._lane_functions()
         parts.append(self._main())
         return "\n".join(parts) + declarations("\n".join(parts))
@@ -111,7 +114,7 @@ class KernelWriter:
     # --- the main loop ----------------------------------------------------------------------------------------
 
     def _main(self) -> str:
-        a = self.a = LaneAsm(self.layout, self.width, self.fma)
+        a = self.a = LaneAsm(self.layout, self.width, self.fma, self.reciprocals)
         with a.unrolled(self.layout.size) as k:
             a.store(a.const(1.0), "%d", k)
         with a.unrolled(self.width) as w:
@@ -435,7 +438,6 @@ class KernelWriter:
     def _dense(self, accepted: str, whole: str, t: str, step: str, after: str, tangents: TangentSteps | None) -> None:
         """Save at all save times inside the step."""
         a = self.a
-        self._dense_rows()
         head, body, done = a.label("saving"), a.label("save"), a.label("saved")
         a.jump(head)
         a.start_block(head)
@@ -456,28 +458,22 @@ class KernelWriter:
         a.jump(head)
         a.start_block(done)
 
-    def _dense_rows(self) -> None:
-        a, n = self.a, self.n
-        for r, row in enumerate(self.method.dense):
-            stages = {j: a.array("u", j * n) for j, d in enumerate(row) if d}
-            target = a.array("dense", r * n)
-            with a.unrolled(n) as k:
-                total = a.const(0.0)
-                for j, address in stages.items():
-                    total = a.fma(a.load(address, k), a.const(row[j]), total)
-                a.store(total, target, k)
-
     def _interpolate(self, x: str) -> None:
-        """State at fraction x of the step, into `out`."""
+        """State at fraction x of the step, into `out`: a lane rarely saves twice in a step, so no row is kept."""
         a, n = self.a, self.n
         rest = a.sub(a.const(1.0), x)
-        rows = [a.array("dense", r * n) for r in range(len(self.method.dense))]
+        inside = a.mul(x, rest)
+        weights: dict[str, str] = {}
+        for j, column in enumerate(zip(*self.method.dense, strict=True)):
+            if any(column):
+                weight = a.const(column[-1])
+                for d in reversed(column[:-1]):
+                    weight = a.fma(weight, x, a.const(d))
+                weights[a.array("u", j * n)] = a.mul(inside, weight)
         with a.unrolled(n) as k:
-            inner = a.const(0.0)
-            for address in reversed(rows):
-                inner = a.fma(inner, x, a.load(address, k))
-            new = a.fma(rest, inner, a.load(a.array(self.new), k))
-            value = a.fma(x, new, a.mul(rest, a.load(a.array("y"), k)))
+            value = a.fma(x, a.load(a.array(self.new), k), a.mul(rest, a.load(a.array("y"), k)))
+            for address, weight in weights.items():
+                value = a.fma(a.load(address, k), weight, value)
             a.store(value, a.array("out"), k)
 
 

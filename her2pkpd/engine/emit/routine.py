@@ -4,7 +4,7 @@ from her2pkpd.engine.emit.asm import Asm, function
 from her2pkpd.engine.program.routine import Routine
 from her2pkpd.model.tape import BOOLEAN, CONST, INPUT, Node, Tape
 
-_BINARY = {"add": "add", "sub": "sub", "mul": "mul", "div": "div"}
+_BINARY = {"add": "add", "sub": "sub", "mul": "mul", "div": "quotient"}
 _COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _INTRINSIC = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor"}
 CALLED = frozenset({"exp", "log", "log1p", "expm1", "pow", "tanh", "logistic", "sin", "cos"})
@@ -20,11 +20,12 @@ class RoutineWriter:
         routine: the program.
         width: lanes per vector.
         fma: whether the target has fused multiply-add.
+        reciprocals: how the target starts a reciprocal, see `Asm`.
     """
 
-    def __init__(self, routine: Routine, width: int, fma: bool) -> None:
+    def __init__(self, routine: Routine, width: int, fma: bool, reciprocals: str = "") -> None:
         self.routine = routine
-        self.asm = Asm(width, fma)
+        self.asm = Asm(width, fma, reciprocals)
         self.tape: Tape = routine.tape
         self.uses = _uses(self.tape)
         self.depth = _depths(self.tape)

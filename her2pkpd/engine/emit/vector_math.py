@@ -131,7 +131,7 @@ def _log_double(a: Asm, x: str) -> tuple[str, str]:
     """log x as an unevaluated sum of two doubles, good to some 2^-65 relatively; x positive and finite."""
     k, f = _split(a, x)
     t, t_low = _fast_two_sum(a, a.const(2.0), f)
-    inverse = a.div(a.const(1.0), t)
+    inverse = a.quotient(a.const(1.0), t)  # what it lacks is made up for below
     s = a.mul(f, inverse)
     s_low = a.mul(a.fnma(s, t_low, a.fnma(s, t, f)), inverse)
     z, z_low = _exact_product(a, s, s)
@@ -266,10 +266,10 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., str]]] = {
 """Name -> number of arguments and the writer of its body."""
 
 
-def vector_function(name: str, width: int, fma: bool) -> str:
+def vector_function(name: str, width: int, fma: bool, reciprocals: str = "") -> str:
     """LLVM text of ``@lane_<name>``."""
     count, write = FUNCTIONS[name]
-    asm = Asm(width, fma)
+    asm = Asm(width, fma, reciprocals)
     names = ["%x", "%y"][:count]
     result = write(asm, *names)
     asm.emit(f"ret {asm.F} {result}")

@@ -1,0 +1,170 @@
+"""Profile-likelihood intervals: how far a parameter can be moved before the data object, all others following.
+
+The deviance of a value is the increase of -2 log posterior at the best fit that has this value. On the way out from
+the optimum every constrained fit starts where the last one ended. The interval ends where the deviance reaches the
+quantile of chi-squared; where the noise level is estimated from the same wells, that of the F distribution for the
+degrees of freedom left, which is exact for a linear model. An interval that reaches a bound ends there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import numpy as np
+from scipy.optimize import brentq, least_squares
+
+from her2pkpd.fit.intervals import Curvature, Interval, curvature, laplace
+from her2pkpd.fit.objective import Objective
+from her2pkpd.fit.optimise import Remembered
+
+MAX_EVALUATIONS = 40
+"""Of one constrained fit."""
+
+MAX_STEPS = 12
+"""Steps outwards before an end counts as not found."""
+
+PRECISION = 0.01
+"""Of an interval's end, in standard deviations."""
+
+
+@dataclass
+class _Profile:
+    """The deviance of one unknown.
+
+    Attributes:
+        objective: the objective.
+        i: position of the unknown.
+        u: coordinates of the optimum.
+        best: objective at the optimum.
+        slope: of all coordinates by this one at the optimum, where first constrained fits start.
+        ends: coordinates of the constrained fits done, by the value held.
+        lowest: lowest objective met.
+    """
+
+    objective: Objective
+    i: int
+    u: np.ndarray
+    best: float
+    slope: np.ndarray
+    ends: dict[float, np.ndarray] = field(default_factory=dict)
+    lowest: float = np.inf
+
+    def __call__(self, value: float) -> float:
+        """Square root of the deviance; NaN where the model cannot be solved."""
+        low, high = self.objective.bounds()
+        others = np.arange(len(self.u)) != self.i
+        u = self._start(value)
+        remembered = Remembered(self.objective)
+
+        def full(part: np.ndarray) -> np.ndarray:
+            u[others] = part
+            return u
+
+        margin = 1e-9 * np.maximum(1.0, np.abs(u[others]))
+        start = np.clip(u[others], low[others] + margin, high[others] - margin)
+        if not np.isfinite(remembered(full(start)).cost):
+            return np.nan
+        found = least_squares(
+            lambda part: remembered(full(part)).residuals,
+            start,
+            jac=lambda part: remembered(full(part)).jacobian[:, others],  # type: ignore[arg-type]
+            bounds=(low[others], high[others]),
+            x_scale="jac",
+            max_nfev=MAX_EVALUATIONS,
+            ftol=1e-7,
+            xtol=1e-5,
+            gtol=1e-6,
+        )
+        self.ends[value] = full(found.x).copy()
+        cost = 2.0 * float(found.cost)
+        self.lowest = min(self.lowest, cost)
+        return float(np.sqrt(max(cost - self.best, 0.0)))
+
+    def _start(self, value: float) -> np.ndarray:
+        """From the nearest constrained fit, along the line that leads there from the optimum."""
+        if not self.ends:
+            start = self.u + self.slope * (value - self.u[self.i])
+        else:
+            nearest = min(self.ends, key=lambda x: abs(x - value))
+            part = (value - self.u[self.i]) / (nearest - self.u[self.i])
+            start = self.u + part * (self.ends[nearest] - self.u)
+        start[self.i] = value
+        return start
+
+
+def profile(
+    objective: Objective,
+    u: np.ndarray,
+    *,
+    level: float = 0.95,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Interval], float]:
+    """Profile-likelihood intervals of every unknown at an optimum; noise levels keep their Laplace intervals.
+
+    Args:
+        objective: the objective.
+        u: coordinates of the optimum, (n_unknowns,).
+        level: probability of the interval.
+        progress: called after every unknown with (finished, planned).
+
+    Returns:
+        One `Interval` per unknown, and the lowest objective met on the way: below that of `u` where `u` is no
+        optimum. Ctrl-C ends the work; what is not finished keeps its Laplace interval, and says so.
+    """
+    curved = curvature(objective, u)
+    best = objective(u).cost
+    intervals, lowest = laplace(objective, u, level=level)[0], best
+    try:
+        for i in range(len(objective.free)):
+            own = _Profile(objective, i, u, best, curved.slope(i))
+            intervals[i] = _interval(own, curved, intervals[i], level)
+            lowest = min(lowest, own.lowest)
+            if progress is not None:
+                progress(i + 1, len(objective.free))
+    except KeyboardInterrupt:
+        pass
+    return intervals, lowest
+
+
+def _interval(own: _Profile, curved: Curvature, plain: Interval, level: float) -> Interval:
+    """The interval of one unknown, and its verdict by that interval."""
+    low, high = (float(bound[own.i]) for bound in own.objective.bounds())
+    sd = plain.sd if 0 < plain.sd < high - low else 0.1 * (high - low)
+    target = curved.deviance(level) ** 0.5
+    at = own.u[own.i]
+    below, above = (_end(own, target, at + side * target * sd, bound, sd) for side, bound in ((-1, low), (1, high)))
+    transform = curved.transform(own.i)
+    lower, upper = (float(transform.backward(x)) for x in (below, above))
+    verdict = plain.verdict if not curved.inside[own.i] else curved.verdict(own.i, (below, above))
+    kind = "profile" if np.isfinite([lower, upper]).all() else "profile, an end not found"
+    return replace(plain, lower=lower, upper=upper, verdict=verdict, kind=kind)
+
+
+def _end(own: _Profile, target: float, guess: float, bound: float, sd: float) -> float:
+    """Where the deviance reaches its target: stepping outwards until it is passed, then closing in."""
+    at = own.u[own.i]
+    if abs(bound - at) < 1e-6:
+        return bound
+    reach = abs(bound - at)
+    known = {0.0: -target}
+    own.ends.clear()
+
+    def above(distance: float) -> float:
+        if distance not in known:
+            missed = own(at + np.sign(bound - at) * distance) - target
+            known[distance] = 0.0 if abs(missed) < PRECISION else missed  # a zero ends the search
+        return known[distance]
+
+    inner, outer = 0.0, min(abs(guess - at), reach)
+    for _ in range(MAX_STEPS):
+        missed = above(outer)
+        if not np.isfinite(missed):
+            return np.nan
+        if missed >= 0:
+            distance = cast(float, brentq(above, inner, outer, xtol=1e-3 * PRECISION * sd))
+            return float(at + np.sign(bound - at) * distance)
+        if outer == reach:
+            return bound
+        factor = float(np.clip(1.1 * target / max(missed + target, 1e-3), 1.2, 3.0))
+        inner, outer = outer, min(factor * outer, reach)
+    return np.nan

@@ -1,0 +1,255 @@
+"""Simulate patients: one typical, or many drawn from a population."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from her2pkpd.dosing.records import Dose
+from her2pkpd.dosing.schedule import compile_schedule
+from her2pkpd.engine import Batch, Options, Solution, Status, solve
+from her2pkpd.engine.select import EngineName
+from her2pkpd.errors import InputError, Problems
+from her2pkpd.library import load_drug
+from her2pkpd.library.populations import load_population, with_derived
+from her2pkpd.mechanisms.disposition import Structure, central, depot, plasma
+from her2pkpd.mechanisms.released import cycle
+from her2pkpd.model import Model
+from her2pkpd.settings import nearest
+from her2pkpd.simulate.patient_scenario import PatientDose, PatientScenario
+from her2pkpd.simulate.well import Simulation
+from her2pkpd.systems.patient import PatientDrug, patient_model
+from her2pkpd.units import convert, quantity
+
+DOSING = ("F", "tlag")
+"""Parameters that act on the dose and not in the model."""
+
+
+class ValidityWarning(UserWarning):
+    """A simulation leaves the range its pharmacokinetic model was estimated in."""
+
+
+def simulate_patient(
+    scenario: PatientScenario, *, options: Options | None = None, engine: EngineName = "auto"
+) -> Simulation:
+    """Simulate patients.
+
+    Args:
+        scenario: the patients and what they are given.
+        options: tolerances of the engine.
+        engine: which engine.
+
+    Returns:
+        The `Simulation`; ``id`` in its table is the patient. A patient who fails leaves NaN and the status.
+
+    Raises:
+        InputError: for parameters and variables the model does not have.
+
+    Warns:
+        ValidityWarning: where a model is used outside the doses it was estimated from.
+    """
+    rng = np.random.default_rng(scenario.seed)
+    covariates = _patients(scenario, rng)
+    people = [_individuals(scenario, own, rng) for own in covariates]
+    _warn(scenario, covariates)
+    model = _model(scenario, people[0])
+    problems = Problems()
+    overrides = _overrides(scenario, model, problems)
+    variables = _variables(scenario, model, problems)
+    problems.raise_any()
+    parameters = np.tile(model.default_parameters(), (len(people), 1))
+    for row, own in zip(parameters, people, strict=True):
+        for name, value in _named(own):
+            row[model.parameter_index[name]] = value
+        for name, value in overrides.items():
+            row[model.parameter_index[name]] = value
+    stop = float(scenario.times[-1])
+    lanes = [_records(scenario, own, c, stop, rng) for own, c in zip(people, covariates, strict=True)]
+    schedule = compile_schedule(model, lanes, parameters, stop=stop)
+    solution = solve(Batch(model, parameters, schedule.segments, scenario.times), options or _OPTIONS, engine=engine)
+    return Simulation(_table(model, parameters, solution, variables, scenario), model, solution)
+
+
+_OPTIONS = Options(rtol=1e-6, atol=1e-9)
+
+
+def _patients(scenario: PatientScenario, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Covariates of every patient; the typical one has those given, and the population's weight for doses per kg."""
+    population = load_population(scenario.population)
+    if not scenario.patients:
+        typical = population.typical()
+        given = {"weight": typical["weight"], **scenario.covariates}
+        if "bsa" in scenario.covariates or "weight" in scenario.covariates or "height" in scenario.covariates:
+            given = with_derived({"height": typical["height"], **given})
+        return [given]
+    return [
+        with_derived({**{k: v for k, v in own.items() if k != "bsa"}, **scenario.covariates})
+        for own in population.draw(scenario.patients, rng)
+    ]
+
+
+def _individuals(
+    scenario: PatientScenario, covariates: Mapping[str, Any], rng: np.random.Generator
+) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """Parameters of one patient and of the released payload, by drug."""
+    found = {}
+    for name, dose in scenario.drugs.items():
+        deviates: dict[str, float] = {}
+        if scenario.patients:
+            names, matrix = dose.model.covariance()
+            drawn = rng.multivariate_normal(np.zeros(len(names)), matrix, method="eigh") if names else []
+            deviates = dict(zip(names, map(float, drawn), strict=True))
+        found[name] = (dose.model.individual(covariates, deviates), dose.model.released_values(covariates))
+    return found
+
+
+def _structure(dose: PatientDose) -> Structure:
+    own = dose.model
+    return Structure(own.peripherals, own.linear, "Vmax" in own.parameters, "ka" in own.parameters, own.transits)
+
+
+def _model(scenario: PatientScenario, people: Mapping[str, tuple[dict[str, float], dict[str, float]]]) -> Model:
+    drugs = [
+        PatientDrug(dose.drug, _structure(dose), people[name][0], dose.model.payload, people[name][1])
+        for name, dose in scenario.drugs.items()
+    ]
+    wants = scenario.tumour is not None or any(
+        v.endswith(".tumour") or v.startswith("tumour.") for v in (*scenario.variables, *scenario.parameters)
+    )
+    return patient_model(drugs, (scenario.tumour or {}) if wants else None)
+
+
+def _named(people: Mapping[str, tuple[dict[str, float], dict[str, float]]]) -> list[tuple[str, float]]:
+    """Parameters of a patient as the model names them."""
+    found = []
+    for drug, (own, released) in people.items():
+        found += [(f"{drug}.{k}", v) for k, v in own.items() if k not in DOSING]
+        payload = load_drug(drug).pk
+        name = next((m.payload for m in payload.values() if m.payload), "")
+        found += [(f"{name}.{k}" if k in ("CL", "Vc") else f"{drug}.{k}", v) for k, v in released.items()]
+    return found
+
+
+def _records(
+    scenario: PatientScenario,
+    people: Mapping[str, tuple[dict[str, float], dict[str, float]]],
+    covariates: Mapping[str, Any],
+    stop: float,
+    rng: np.random.Generator,
+) -> list[Dose]:
+    found: list[Dose] = []
+    for dose in scenario.doses:
+        own, marked = people[dose.drug.name][0], {cycle(dose.drug.name): 1.0} if dose.model.payload else {}
+        injected = dose.route == "iv"
+        for number, time in _times(dose, stop):
+            if number in dose.missed or (dose.adherence < 1.0 and rng.random() >= dose.adherence):
+                continue
+            mass = _amount(dose, number).micrograms(covariates["weight"], covariates.get("bsa", 1.7))
+            amount = convert(mass, "ug", "nmol", molar_mass=dose.drug.molar_mass.canonical)
+            found.append(
+                Dose(
+                    time,
+                    central(dose.drug.name) if injected else depot(dose.drug.name),
+                    amount,
+                    "duration" if injected and dose.infusion else "bolus",
+                    duration=dose.infusion,
+                    lag=0.0 if injected else own.get("tlag", 0.0),
+                    bioavailability=1.0 if injected else own.get("F", 1.0),
+                    marks=marked,
+                )
+            )
+    return found
+
+
+def _times(dose: PatientDose, stop: float) -> list[tuple[int, float]]:
+    """Numbers and times of the doses up to the end of the simulation."""
+    regimen = dose.regimen
+    many = regimen.doses or (1 if not regimen.interval else int((stop - dose.time) / regimen.interval + 1e-9) + 1)
+    planned = [(i + 1, dose.time + i * regimen.interval + dose.delayed.get(i + 1, 0.0)) for i in range(max(many, 0))]
+    return [(number, time) for number, time in planned if time <= stop]
+
+
+def _amount(dose: PatientDose, number: int) -> Any:
+    if number == 1 and dose.regimen.loading is not None:
+        return dose.regimen.loading
+    changes = [n for n in dose.reduced if n <= number]
+    return dose.reduced[max(changes)] if changes else dose.regimen.amount
+
+
+def _warn(scenario: PatientScenario, covariates: Sequence[Mapping[str, Any]]) -> None:
+    for dose in scenario.doses:
+        for valid in dose.model.validity:
+            if valid.quantity != "dose":
+                continue
+            masses = np.array([dose.regimen.amount.micrograms(c["weight"], c.get("bsa", 1.7)) for c in covariates])
+            if valid.unit.endswith("/kg"):
+                masses = masses / np.array([c["weight"] for c in covariates])
+            sizes = masses / quantity(f"1 {valid.unit.removesuffix('/kg')}", "ug")
+            if np.any(sizes < valid.low * (1 - 1e-9)) or np.any(sizes > valid.high * (1 + 1e-9)):
+                worst = sizes[np.argmax(np.maximum(valid.low - sizes, sizes - valid.high))]
+                warnings.warn(
+                    f"{dose.drug.name} at {worst:.3g} {valid.unit} is outside {valid.low:g} to {valid.high:g} "
+                    f"{valid.unit}, where {dose.model.name} holds: {valid.reason}.",
+                    ValidityWarning,
+                    stacklevel=4,
+                )
+
+
+def _overrides(scenario: PatientScenario, model: Model, problems: Problems) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for name, text in scenario.parameters.items():
+        index = model.parameter_index.get(name)
+        if index is None:
+            rule, remedy = "is not a parameter of this patient", nearest(name, model.parameter_index)
+            problems.add(rule, remedy, column=f"parameters.{name}", value=text)
+            continue
+        try:
+            mass = load_drug(name.split(".")[0]).molar_mass.canonical if name.split(".")[0] in scenario.drugs else None
+            values[name] = quantity(text, model.parameters[index].unit, molar_mass=mass)
+        except InputError as error:
+            for p in error.problems:
+                problems.add(p.rule, p.remedy, column=f"parameters.{name}", value=text)
+    return values
+
+
+def _variables(scenario: PatientScenario, model: Model, problems: Problems) -> list[str]:
+    known = [*model.quantity_table, *model.species_index]
+    for name in scenario.variables:
+        if name not in known:
+            problems.add("unknown variable", nearest(name, known), column="output.variables", value=name)
+    return list(scenario.variables) or [name for name in model.quantity_table if name.startswith("plasma.")]
+
+
+def plasma_unit(name: str) -> tuple[float, str]:
+    """Factor from nM and unit of a plasma output: ug/mL for proteins, ng/mL for small molecules."""
+    drug = load_drug(name.removeprefix("plasma."))
+    unit = "ug/mL" if drug.kind in ("antibody", "adc") else "ng/mL"
+    return convert(1.0, "nM", unit, molar_mass=drug.molar_mass.canonical), unit
+
+
+def _table(
+    model: Model, parameters: np.ndarray, solution: Solution, variables: Sequence[str], scenario: PatientScenario
+) -> pd.DataFrame:
+    values = model.outputs(variables, solution.y, parameters[:, None, :])
+    units = {s.name: s.unit for s in model.species} | {q.name: q.unit for q in model.quantities}
+    lanes, times = values.shape[:2]
+    status = np.array([Status(int(s)).name.lower() for s in solution.status], dtype=object)
+    parts = []
+    for i, name in enumerate(variables):
+        factor, unit = plasma_unit(name) if name.startswith(plasma("")) else (1.0, units[name])
+        parts.append(
+            pd.DataFrame(
+                {
+                    "time": np.tile(scenario.times, lanes),
+                    "time_unit": "h",
+                    "variable": name,
+                    "value": (values[:, :, i] * factor).ravel(),
+                    "unit": unit,
+                    "id": np.repeat(np.arange(lanes), times),
+                    "status": np.repeat(status, times),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)

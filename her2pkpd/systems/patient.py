@@ -1,0 +1,152 @@
+"""A patient: the plasma of every drug, and, where asked for, a tumour with the same cells a well has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from her2pkpd.library import Drug, load_parameters
+from her2pkpd.mechanisms.antibody import epitope_binding
+from her2pkpd.mechanisms.disposition import Structure, disposition
+from her2pkpd.mechanisms.growth import crowding, signal_driven_growth
+from her2pkpd.mechanisms.interstitium import antibody_uptake, inhibitor_uptake, interstitium, payload_uptake
+from her2pkpd.mechanisms.kinase import Inhibitor, kinase_inhibition
+from her2pkpd.mechanisms.population import count, cytosol, surface
+from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, receptor_states
+from her2pkpd.mechanisms.released import released_payload
+from her2pkpd.mechanisms.signalling import quasi_steady_signalling
+from her2pkpd.model import Builder, Model
+from her2pkpd.systems.conjugates import Cytotoxics, cytotoxics
+from her2pkpd.systems.sourced import add_sourced
+from her2pkpd.systems.well import CELL, GLOBAL, drug_parameters
+from her2pkpd.units import AVOGADRO
+
+TUMOUR = "tumour"
+"""Name of the population a patient's tumour consists of."""
+
+TISSUE = ("tumour.cell_density", "tumour.Rcap", "tumour.Rkrogh", "tumour.kexchange")
+"""Parameters of the tissue, beside those of `TRANSPORT`."""
+
+TRANSPORT = ("P_protein", "D_protein", "eps_protein", "P_payload", "D_payload", "eps_payload")
+"""Parameters of transport into it."""
+
+
+@dataclass(frozen=True)
+class PatientDrug:
+    """A drug in a patient: which disposition it has, and the constants of the one simulated.
+
+    Attributes:
+        drug: the library's entry.
+        structure: compartments and processes.
+        parameters: by name without the drug's, canonical units; those of a payload as ``<payload>.CL``.
+        payload: the payload whose plasma concentration is followed, or "".
+    """
+
+    drug: Drug
+    structure: Structure
+    parameters: Mapping[str, float]
+    payload: str = ""
+    released: Mapping[str, float] = field(default_factory=dict)
+
+
+def patient_model(
+    drugs: Sequence[PatientDrug], tumour: Mapping[str, float] | None = None, *, name: str = "patient"
+) -> Model:
+    """Assemble the model of a patient.
+
+    Args:
+        drugs: the drugs that may be given.
+        tumour: None for plasma alone; otherwise the tumour's own values, canonical units, by name: ``HER2``
+            (copies/cell), ``doubling_time`` (h), ``volume`` (L) and any of `her2pkpd.systems.well.CELL`. What is
+            missing has the library's default.
+        name: name of the model.
+
+    Returns:
+        The `Model`. Doses go to ``central.<drug>`` or ``depot.<drug>``, in nmol. Outputs: ``plasma.<drug>`` in nM;
+        with a tumour ``tumour.volume``, ``occupancy.<drug>.tumour``, ``pAKT.tumour`` and what a well has besides.
+    """
+    build = Builder(name)
+    for given in drugs:
+        _plasma(build, given)
+    if tumour is not None:
+        _tumour(build, drugs, tumour)
+    return build.model()
+
+
+def _plasma(build: Builder, given: PatientDrug) -> None:
+    drug = given.drug.name
+    for name, unit in given.structure.parameters.items():
+        build.parameter(f"{drug}.{name}", given.parameters[name], unit)
+    disposition(build, drug, given.structure)
+    if given.payload:
+        for name in ("Krel", "Krel_cycle_exponent", "Krel_later_cycles", "payload_per_antibody"):
+            build.parameter(f"{drug}.{name}", given.released[name], "1/h" if name == "Krel" else "1", lower=-10.0)
+        build.parameter(f"{given.payload}.CL", given.released["CL"], "L/h")
+        build.parameter(f"{given.payload}.Vc", given.released["Vc"], "L")
+        released_payload(build, drug, given.payload)
+
+
+def _tumour(build: Builder, given: Sequence[PatientDrug], own: Mapping[str, float]) -> None:
+    toxins = cytotoxics([x.drug for x in given])
+    drugs = [x.drug for x in given]
+    drugs += [x for x in toxins.antibodies if x.name not in {d.name for d in drugs}]
+    antibodies, inhibitors = ([d for d in drugs if d.kind == kind] for kind in ("antibody", "tki"))
+    _tumour_parameters(build, own, toxins)
+    _cells(build)
+    for drug in drugs:
+        drug_parameters(build, drug)
+    toxins.in_medium(build)
+    for drug in (x.drug for x in given):
+        if drug.epitope:
+            antibody_uptake(build, drug.name, TUMOUR)
+        elif drug.kinases:
+            build.parameter(f"{drug.name}.exposure_ratio", exposure_ratio(drug), "1")
+            inhibitor_uptake(build, drug.name)
+    for payload in toxins.payloads:
+        payload_uptake(build, payload, TUMOUR, in_plasma=payload in {x.payload for x in given})
+    bound = {e: [d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")}
+    states = receptor_states([*bound["domain IV"], *toxins.conjugates], bound["domain II"])
+    her2_turnover(build, TUMOUR, states, cargo=toxins.cargo(TUMOUR))
+    epitope_binding(build, TUMOUR, states)
+    her2_read_outs(build, TUMOUR, states)
+    for kinase in ("HER2", "EGFR"):
+        reached = [Inhibitor(d.name, d.kinases[kinase].mode) for d in inhibitors if kinase in d.kinases]
+        kinase_inhibition(build, TUMOUR, kinase, reached)
+    quasi_steady_signalling(build, TUMOUR)
+    crowding(build, [TUMOUR])
+    toxic = [d.name for d in inhibitors if d.off_target]
+    signal_driven_growth(build, TUMOUR, toxic=toxic, damaged=bool(toxins.payloads))
+    toxins.in_cells(build, TUMOUR, states)
+
+
+def exposure_ratio(drug: Drug) -> float:
+    """Concentration in culture medium that frees as much inhibitor as a concentration of one does in plasma.
+
+    Cell constants are those of medium with 10 % serum. Binding is taken as proportional to protein, so that
+    fu_medium = 1/(1 + 0.1*(1/fu - 1)), and the ratio is fu/fu_medium.
+    """
+    unbound = drug.plasma["fu"].canonical if "fu" in drug.plasma else 1.0
+    return unbound * (1.0 + 0.1 * (1.0 / unbound - 1.0))
+
+
+def _cells(build: Builder) -> None:
+    cells = count(TUMOUR)
+    build.species(
+        cells, None, "cells", initial=lambda p: p["tumour.initial_volume"] * p["tumour.cell_density"], scale=1e6
+    )
+    build.compartment(cytosol(TUMOUR), lambda s, p: s[cells] * p["Vc"], count=cells)
+    build.compartment(surface(TUMOUR), lambda s, p: s[cells] * p["tumour.HER2"] * (1e9 / AVOGADRO), count=cells)
+    interstitium(build, TUMOUR)
+
+
+def _tumour_parameters(build: Builder, own: Mapping[str, float], toxins: Cytotoxics) -> None:
+    table = load_parameters()
+    for name in GLOBAL:
+        add_sourced(build, name, table["tumour.Nmax" if name == "Nmax" else name])
+    for name in (*TISSUE, *TRANSPORT):
+        add_sourced(build, name, table[name])
+    for name, unit in (("HER2", "copies/cell"), ("doubling_time", "h"), ("initial_volume", "L")):
+        build.parameter(f"tumour.{name}", own.get(name, table[f"tumour.{name}"].canonical), unit)
+    for name in CELL:
+        key = f"tumour.{name}" if f"tumour.{name}" in table else f"cell.{name}"
+        build.parameter(f"tumour.{name}", own.get(name, table[key].canonical), table[key].canonical_unit)
+    slow = {f"{payload}.kmax": table["tumour.kmax"].canonical for payload in toxins.payloads}
+    toxins.cell_parameters(build, TUMOUR, {**slow, **own})
