@@ -73,12 +73,13 @@ class Block:
     @property
     def combined(self) -> np.ndarray:
         """(n,) wells that hold every drug."""
-        return (self.doses > 0).all(axis=1)
+        return np.asarray((self.doses > 0).all(axis=1))
 
     def alone(self, drug: int) -> np.ndarray:
         """(n,) wells that hold this drug only."""
         others = np.delete(self.doses, drug, axis=1)
-        return np.array((self.doses[:, drug] > 0) & ~others.any(axis=1), dtype=bool)
+        only: np.ndarray = np.sum(others > 0, axis=1) == 0
+        return np.logical_and(self.doses[:, drug] > 0, only, dtype=bool)
 
     @property
     def has_singles(self) -> bool:
