@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from her2pkpd.model import Builder as Builder
     from her2pkpd.model import Model as Model
     from her2pkpd.report.fit import fit_file as fit_file
+    from her2pkpd.report.synergy import synergy_file as synergy_file
     from her2pkpd.simulate.run import simulate as simulate
     from her2pkpd.simulate.run import simulate_file as simulate_file
+    from her2pkpd.synergy.run import synergy as synergy
 
 __version__ = "0.1.0"
 
@@ -49,6 +51,8 @@ __all__ = [
     "nca_file",
     "simulate",
     "simulate_file",
+    "synergy",
+    "synergy_file",
 ]
 
 _HOME = {
@@ -70,10 +74,12 @@ _HOME = {
     "nca_file": "her2pkpd.data.nca",
     "simulate": "her2pkpd.simulate.run",
     "simulate_file": "her2pkpd.simulate.run",
+    "synergy": "her2pkpd.synergy.run",
+    "synergy_file": "her2pkpd.report.synergy",
 }
 """Where each public name lives."""
 
-_PACKAGES = ("assays", "fit", "simulate")
+_PACKAGES = ("assays", "fit", "simulate", "synergy")
 """Packages reached by their own name; those named after a verb can be called."""
 
 

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands.add_parser)
     _add_simulate(commands.add_parser)
     _add_gr(commands.add_parser)
+    _add_synergy(commands.add_parser)
     _add_assay(commands.add_parser)
     _add_nca(commands.add_parser)
     _add_library(commands.add_parser, "drugs", "drug", "trastuzumab", _drugs)
@@ -153,6 +154,26 @@ def _add_gr(add: _Add) -> None:
     )
     parser.add_argument("plate", metavar="PLATE.csv", help="one row a well")
     _add_output(parser, "DIR", "folder for the results")
+
+
+def _add_synergy(add: _Add) -> None:
+    parser = _command(
+        add,
+        "synergy",
+        _synergy,
+        "whether, how much and where drugs of a plate act in synergy",
+        """
+        Score every combination of a plate, one or hundreds, against Bliss, HSA, Loewe, ZIP and Chou-Talalay, and fit
+        MuSyC, BRAID and effective-dose surfaces; everything with 95 % intervals.
+
+        DIR receives synergy.csv (every score at every dose; its name says which side is synergy), surfaces.csv,
+        ranking.csv (block means, corrected for multiple testing), summary.json, figures/ and report.html. The plate
+        needs each drug alone and together, in the columns drug, concentration, unit and drug_2, ...
+        """,
+    )
+    parser.add_argument("plate", metavar="PLATE.csv", help="one row a well")
+    _add_output(parser, "DIR", "folder for the results")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _add_assay(add: _Add) -> None:
@@ -258,6 +279,12 @@ def _nca(options: argparse.Namespace) -> None:
     from her2pkpd.data.nca import nca_file
 
     nca_file(options.data, options.out, force=options.force)
+
+
+def _synergy(options: argparse.Namespace) -> None:
+    from her2pkpd.report.synergy import synergy_file
+
+    synergy_file(options.plate, options.out, force=options.force, progress=not options.quiet)
 
 
 def _drugs(options: argparse.Namespace) -> None:

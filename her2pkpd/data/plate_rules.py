@@ -25,6 +25,8 @@ def canonical_wells(
     known_drugs: Collection[str] | None,
     molar_masses: Mapping[str, float] | None,
     known_cell_lines: Collection[str] | None,
+    *,
+    repeats: bool = False,
 ) -> pd.DataFrame:
     """Check a plate table and convert it.
 
@@ -34,6 +36,7 @@ def canonical_wells(
         molar_masses: g/mol by drug; None leaves mass concentrations in ug/mL, for users of the numbers who need no
             molar scale.
         known_cell_lines: names allowed, or None.
+        repeats: whether a well may hold one drug twice (a drug combined with itself, as a control of synergy).
 
     Returns:
         The wells with the columns of `Plate.frame`. Not to be used when the table has problems.
@@ -42,6 +45,8 @@ def canonical_wells(
     table.flag(cell_lines == "", "cell_line", "the cell line is missing", "Name the cell line of every well.")
     wells: dict[str, np.ndarray] = {"row": table.rows, "cell_line": cell_lines}
     drugs, doses = _drugs(table, known_drugs, molar_masses)
+    if not repeats:
+        _refuse_repeats(table, drugs)
     for k, (drug, dose) in enumerate(zip(drugs, doses, strict=True), start=1):
         tail = f"_{k}" if k > 1 else ""
         wells |= {"drug" + tail: drug, "concentration" + tail: dose}
@@ -136,7 +141,6 @@ def _drugs(
         table.flag(dose > _HIGHEST, "concentration" + tail, rule, "Check the number and the unit.")
         doses.append(dose)
     _refuse_gaps(table, drugs)
-    _refuse_repeats(table, drugs)
     return drugs, doses
 
 
