@@ -58,7 +58,13 @@ def test_arms_of_the_signal_add_up():
     assert np.allclose(1 - table["survival"], (1 - single[0]) + (1 - single[1]), atol=1e-5)
 
 
-def test_the_result_holds_across_the_library_s_spread():
+def test_over_the_library_s_spreads_the_excess_may_be_nothing():
+    result = mechanistic_synergy(combination(7.5), draws=library_draws((T, P), 60), arms=[])
+    low, high = np.quantile(result.excess, [0.025, 0.975])
+    assert low < 0.0 < high
+
+
+def test_with_internalisation_held_the_excess_holds_across_the_other_spreads():
     draws = {n: v for n, v in library_draws((T, P), 12).items() if not n.endswith("internalisation_ratio")}
     result = mechanistic_synergy(combination(7.5), draws=draws, arms=[Arm("ligand-driven HER2:HER3", {"a_ld": 0.0})])
     assert np.mean(result.excess > 0) > 0.9
