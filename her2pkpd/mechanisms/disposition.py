@@ -13,6 +13,7 @@ Source: textbook mammillary models (Gibaldi & Perrier 1982); parallel linear and
 antibodies as in Quartino 2019; transit absorption as in Savic 2007, with the same rate for every step.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,13 @@ def amounts(build: Builder) -> None:
 
 
 def disposition(
-    build: Builder, drug: str, structure: Structure | None = None, *, unit: str = "nmol", concentration_unit: str = "nM"
+    build: Builder,
+    drug: str,
+    structure: Structure | None = None,
+    *,
+    unit: str = "nmol",
+    concentration_unit: str = "nM",
+    concentration: Callable[[Scope, Scope], Any] | None = None,
 ) -> None:
     """Absorption, distribution and elimination of one drug.
 
@@ -94,13 +101,13 @@ def disposition(
         structure: what there is; by default two compartments with linear clearance.
         unit: unit of the amounts.
         concentration_unit: unit of the amount per litre.
+        concentration: what of the central amount is free to be eliminated and exchanged, per litre; by default all.
     """
     structure = structure or Structure()
     amounts(build)
     build.species(central(drug), AMOUNTS, unit, scale=1.0)
-    build.quantity(
-        plasma(drug), lambda s, p: s[central(drug)] / p[f"{drug}.Vc"], concentration_unit, f"{drug} in plasma"
-    )
+    whole = concentration or (lambda s, p: s[central(drug)] / p[f"{drug}.Vc"])
+    build.quantity(plasma(drug), whole, concentration_unit, f"{drug} in plasma")
     if structure.linear:
         build.reaction(
             f"clearance of {drug}",
