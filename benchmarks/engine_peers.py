@@ -20,13 +20,19 @@ def scales(batch: Batch) -> np.ndarray:
     return np.array([s.scale for s in batch.model.species])
 
 
+def later_doses(batch: Batch) -> bool:
+    """Whether anything but an infusion happens after the start."""
+    seg = batch.segments
+    return bool(np.any(seg.jump[:, 1:]) or np.any(seg.keep[:, 1:] != 1) or seg.reset.any())
+
+
 def started(batch: Batch) -> Batch:
     """A batch whose doses at the very start are part of its initial state."""
     seg = batch.segments
     y = np.array(batch.initial)
     y[:, list(seg.inputs)] = seg.keep[:, 0] * y[:, list(seg.inputs)] + seg.jump[:, 0]
-    if np.any(seg.jump[:, 1:]) or np.any(seg.keep[:, 1:] != 1) or seg.reset.any():
-        raise ValueError("peers are given doses at the start and infusions only")
+    if later_doses(batch):
+        raise ValueError("this peer is given doses at the start and infusions only")
     return Batch(batch.model, batch.parameters, seg, batch.times, y)
 
 
@@ -44,23 +50,24 @@ def scipy_solver(batch: Batch, lanes: int, method: str) -> Solver:
     from scipy.integrate import solve_ivp
 
     model, seg, scale = batch.model, batch.segments, scales(batch)
-    batch = started(batch)
+    dosed = list(seg.inputs)
     rate = jax.jit(model.vector_field)
     slope = jax.jit(jax.jacfwd(model.vector_field))
 
     def one(lane: int, rtol: float, atol: float) -> np.ndarray:
-        p, y, rows = batch.parameters[lane], batch.initial[lane], []
+        p, y, rows = batch.parameters[lane], batch.initial[lane].copy(), []
         for k in range(seg.n_segments):
             start, stop = seg.boundaries[lane, k : k + 2]
+            y[dosed] = seg.keep[lane, k] * y[dosed] + seg.jump[lane, k]
             source = np.zeros(model.n_species)
-            source[list(seg.inputs)] = seg.infusion[lane, k]
+            source[dosed] = seg.infusion[lane, k]
             inside = batch.times[lane][(batch.times[lane] >= start) & (batch.times[lane] < stop)]
             jacobian = {"jac": lambda t, y: np.asarray(slope(y, p))} if method == "BDF" else {}
             found = solve_ivp(
                 lambda t, y, source=source: np.asarray(rate(y, p)) + source,
                 (start, stop), y, method, np.append(inside, stop), rtol=rtol, atol=atol * scale, **jacobian,
             )  # fmt: skip
-            y = found.y[:, -1]
+            y = found.y[:, -1].copy()
             rows.append(found.y[:, :-1])
         rows.append(y[:, None][:, : int(batch.times[lane][-1] == seg.boundaries[lane, -1])])
         return np.concatenate(rows, axis=1).T
@@ -109,13 +116,14 @@ def roadrunner_solver(batch: Batch, lanes: int) -> Solver:
     from her2pkpd.export import to_sbml
     from her2pkpd.export._identifiers import identifiers
 
-    started_batch, model = started(batch), batch.model
-    dosed = batch.segments.infusion.any()
+    model = batch.model
+    dosed = later_doses(batch) or batch.segments.infusion.any()
+    initial = (batch if dosed else started(batch)).initial
     names = [f"[{i}]" for i in identifiers(model)["species"].values()]
     runners = []
     for lane in range(lanes):
         text = to_sbml(
-            model, parameters=batch.parameters[lane], initial=started_batch.initial[lane],
+            model, parameters=batch.parameters[lane], initial=initial[lane],
             segments=batch.segments if dosed else None, lane=lane,
         )  # fmt: skip
         runner = roadrunner.RoadRunner(text)

@@ -1,8 +1,9 @@
 """A million random parameter sets through the well and the patient: does every lane end, and say how?
 
-Every parameter is drawn log-uniformly over two decades either side of its library value (fractions within their
-bounds). Writes ``results/engine_robustness.json``: how many lanes ended how, the steps they took, the parameters that
-tell failed lanes from the rest, whether failed lanes hold NaN from the moment of failure and finite numbers before,
+Every parameter is drawn log-uniformly over two decades either side of its library value, whatever it means: fractions
+come out above one and Hill coefficients above two hundred. Writes ``results/engine_robustness.json``: how many lanes
+ended how, the steps they took, the parameters that tell failed lanes from the rest, how many failures fall to the
+causes in `CAUSES`, whether failed lanes hold NaN from the moment of failure and finite numbers before,
 and whether lanes poisoned on purpose (NaN, infinity, a negative rate, a volume of zero) leave their neighbours' numbers
 as they were, bit for bit.
 """
@@ -10,6 +11,7 @@ as they were, bit for bit.
 import argparse
 import json
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,23 @@ from her2pkpd.engine.cpu import solve
 RESULT = Path(__file__).parent / "results" / "engine_robustness.json"
 DECADES = 2.0
 CHUNK = 20_000
+CAUSES: dict[str, dict[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]]] = {
+    "well": {
+        "w, the share of growth that needs HER2, is above one: growth without signal is negative": (
+            lambda p: p["SK-BR-3.w"] > 1
+        ),
+        "the Hill coefficient of the signal is above twenty: a switch of almost infinite slope": lambda p: (
+            p["n_S"] > 20
+        ),
+    },
+    "stand-in patient": {
+        "the Hill coefficient is above 100: x^hill overflows": lambda p: p["hill"] > 100,
+        "saturated enzymes (Kmp below 3 nM, substrates of 100 nM and more): a zero-order switch": lambda p: (
+            p["Kmp"] < 3
+        ),
+    },
+}
+"""Per model, causes and the lanes they hold for; a lane is counted under the first that does."""
 OPTIONS = Options(1e-4, 1e-6, 20_000)
 
 
@@ -73,6 +92,18 @@ def telling(names: list[str], parameters: np.ndarray, failed: np.ndarray) -> dic
     return {names[k]: round(float(shift[k]), 2) for k in most}
 
 
+def explained(model: str, names: list[str], parameters: np.ndarray, failed: np.ndarray) -> dict[str, int]:
+    """How many failed lanes fall to each cause, and how many to none."""
+    p = dict(zip(names, parameters[failed].T, strict=True))
+    left = np.ones(int(failed.sum()), dtype=bool)
+    found = {}
+    for cause, holds in CAUSES[model].items():
+        these = left & holds(p)
+        found[cause] = int(these.sum())
+        left &= ~these
+    return found | {"none of these": int(left.sum())}
+
+
 def run(base: Batch, lanes: int, seed: int) -> dict:
     """All lanes of one model, a chunk at a time."""
     rng = np.random.default_rng(seed)
@@ -100,6 +131,7 @@ def run(base: Batch, lanes: int, seed: int) -> dict:
         "steps": {f"p{q}": int(np.percentile(all_steps, q)) for q in (1, 50, 99)} | {"max": int(all_steps.max())},
         "failed_lanes_are_nan_from_the_failure_on_and_nothing_else_is": sound,
         "neighbours_of_poisoned_lanes_unchanged_bit_for_bit": neighbours,
+        "failed_lanes_by_cause": explained(base.model.name, names, np.concatenate(kept), np.concatenate(marks)),
         "mean_log10_shift_in_failed_lanes": telling(names, np.concatenate(kept), np.concatenate(marks)),
     }  # fmt: skip
 

@@ -26,7 +26,36 @@ ANTIBODIES = ("trastuzumab", "pertuzumab")
 KINASE = ("lapatinib", "neratinib", "tucatinib")
 
 
-def row(number: str, behaviour: str, published: str, ours: str, passed: bool, note: str = "") -> Row:
+# What a pass rests on: whether a check or a constant was chosen with the row in view, and the margin of a direction.
+JOINT = "constants fitted to this"
+DIRECTION = "direction only, with a margin"
+NOTES = {
+    "B2": f"{DIRECTION}: below -0.5",
+    "B9": f"{JOINT}; {DIRECTION}: below 0.5, above 0.65",
+    "B10": f"{DIRECTION}: 0.05",
+    "B11": JOINT,
+    "B12": f"{JOINT}; direction only",
+    "B13": JOINT,
+    "B14": JOINT,
+    "B15": f"{DIRECTION}: twice plus 0.1, and 1.3 times",
+    "B16": f"{JOINT}; {DIRECTION}: a rebound by 15 %",
+    "B17": "direction only; dimer constants chosen with this in view",
+    "B20": f"{DIRECTION}: below 0.3, above 0.45",
+    "R14": "check chosen in view of the result: shares between drugs, not occupancy, which internalisation lowers",
+    "R15": "calibrated: survival threshold 0.60",
+    "R16": "uses the threshold calibrated for R15",
+    "R20": "direction only",
+    "R21": "read-out chosen in view of the result: by pERK 21 h, which fails",
+    "R22": f"{DIRECTION}: 0.1 and 0.05; dimer constants chosen with this in view",
+    "R23": f"{DIRECTION}: 0.02; doses chosen in view of the result",
+    "R24": "kmax calibrated on the first",
+    "R29": "calibrated",
+}
+CHANGED = ("R14", "R15", "R21")
+"""Rows that fail without the choice made for them: occupancy for R14, threshold 0.55 for R15, pERK for R21."""
+
+
+def row(number: str, behaviour: str, published: str, ours: str, passed: bool) -> Row:
     """One line of the table."""
     return {
         "id": number,
@@ -34,7 +63,8 @@ def row(number: str, behaviour: str, published: str, ours: str, passed: bool, no
         "published": published,
         "ours": ours,
         "pass": bool(passed),
-        "note": note,
+        "note": NOTES.get(number, ""),
+        "fails_without_the_choice": number in CHANGED,
     }
 
 
@@ -186,7 +216,7 @@ def receptor_rows(plate: Plate) -> list[Row]:
     return [
         row("R1", "Net internalisation half-life of HER2", "6 to 14 h", f"{half:.1f} h", 6 <= half <= 14),
         row("R13", "Trastuzumab and pertuzumab bind together, KD unchanged", "omega 1 +- 0.1", f"{omega:.2f}", abs(omega - 1) < 0.1),
-        row("R29", "Soluble HER2 at baseline", "8 +- 4 ng/mL", f"{ng_ml:.1f} ng/mL", 4 <= ng_ml <= 12, "calibrated"),
+        row("R29", "Soluble HER2 at baseline", "8 +- 4 ng/mL", f"{ng_ml:.1f} ng/mL", 4 <= ng_ml <= 12),
     ]  # fmt: skip
 
 
@@ -271,8 +301,7 @@ def growth_rows(plate: Plate) -> list[Row]:
         row("R23", "Trastuzumab with pertuzumab beats either (NCI-N87): growth; ADCC", "sign", f"GR {', '.join(f'{x:.2f}' for x in n87)}; lysis {', '.join(f'{x:.2f}' for x in both)}",
             n87[2] < min(n87[:2]) - 0.02 and both[2] > max(both[:2])),
         row("R24", "ADCC at 60:1: SK-BR-3 and JIMT-1 alike, MCF-7 killed, MDA-MB-468 not", "50 to 60 % lysis", ", ".join(f"{k} {100 * v:.0f} %" for k, v in killed.items()),
-            0.35 < killed["SK-BR-3"] < 0.75 and abs(killed["SK-BR-3"] - killed["JIMT-1"]) < 0.15 and killed["MCF-7"] > 0.1 and killed["MDA-MB-468"] < 0.05,
-            "kmax calibrated on the first"),
+            0.35 < killed["SK-BR-3"] < 0.75 and abs(killed["SK-BR-3"] - killed["JIMT-1"]) < 0.15 and killed["MCF-7"] > 0.1 and killed["MDA-MB-468"] < 0.05),
     ]  # fmt: skip
 
 
@@ -290,17 +319,20 @@ def main() -> None:
     ]
     rows.sort(key=lambda r: (str(r["id"])[0], int(str(r["id"])[1:])))
     passed = sum(bool(r["pass"]) for r in rows)
-    RESULT.write_text(json.dumps({"passed": passed, "of": len(rows), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    first = sum(bool(r["pass"]) and r["id"] not in CHANGED for r in rows)
+    summary = {"passed": passed, "passed_without_the_choices": first, "of": len(rows), "rows": rows}
+    RESULT.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     head = (PAGE.read_text("utf-8") if PAGE.exists() else "<!-- table -->\n<!-- end -->\n").split("<!-- table -->")[0]
     tail = (PAGE.read_text("utf-8") if PAGE.exists() else "<!-- end -->\n").split("<!-- end -->")[1]
     table = [
-        f"{passed} of {len(rows)} behaviours pass.",
+        f"{passed} of {len(rows)} behaviours pass; {first} of {len(rows)} ({100 * first / len(rows):.0f} %) without the",
+        f"choices made with {', '.join(CHANGED)} in view.",
         "",
-        "| # | behaviour | published | network | |",
-        "| --- | --- | --- | --- | --- |",
+        "| # | behaviour | published | network | | what the pass rests on |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     table += [
-        f"| {r['id']} | {r['behaviour']} | {r['published']} | {r['ours']} | {'pass' if r['pass'] else 'FAIL'}{' (' + str(r['note']) + ')' if r['note'] else ''} |"
+        f"| {r['id']} | {r['behaviour']} | {r['published']} | {r['ours']} | {'pass' if r['pass'] else 'FAIL'} | {r['note']} |"
         for r in rows
     ]
     PAGE.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,12 @@ What each drug reaches is published; the algebra that joins them is this package
   ligand-independent HER2:HER3 (a_li) by trastuzumab as well (Junttila 2009),
   ligand-driven HER2:HER3 (a_ld) by pertuzumab (Agus 2002; Lewis Phillips 2014), not by trastuzumab.
 
+Where there is no receptor there is nothing an antibody could take away. T, F4 and F2 are means over cells whose
+receptors are counted: with HER2 copies on average the share exp(-HER2) of cells has none (Poisson) and counts as
+untreated. Antibodies thus lose their effect continuously as HER2 goes to zero, and the term is gone (below 1e-17) from
+40 copies on. How much a line's signal rests on each arm is a constant of the line, not computed from its HER2: to
+lower HER2 is to lower what there is to bind, not the line's dependence on it.
+
 The mechanism defines the quantities ``signal``, ``pAKT`` and ``pERK`` of a population. A dynamic network that
 defines the same three can take its place; nothing downstream knows the difference.
 """
@@ -48,9 +54,9 @@ def quasi_steady_signalling(build: Builder, population: str, *, ligands: tuple[s
 
     def arms(s: Scope, p: Scope) -> dict[str, Any]:
         her2, egfr = s[active("HER2", population)], s[active("EGFR", population)]
-        # Where there is no receptor there is nothing an antibody could take away.
         read = [s[f"HER2.{x}.{population}"] for x in ("surface", "free_domain_iv", "free_domain_ii")]
-        total, f4, f2 = (jnp.where(p[f"{population}.HER2"] > 0.0, x, 1.0) for x in read)
+        none = jnp.exp(-p[f"{population}.HER2"])
+        total, f4, f2 = (none + (1.0 - none) * x for x in read)
         a_li, a_egfr = p[f"{population}.a_li"], p[f"{population}.a_egfr"]
         nrg1 = _ligand_occupancy("NRG1", s, p, "NRG1" in ligands)
         egf = _ligand_occupancy("EGF", s, p, "EGF" in ligands)

@@ -40,7 +40,7 @@ COVARIATE_WORDS = {
 }
 COVARIATE_FLAGS = ("japan", "asia", "liver_metastases", "four_or_more_sites")
 ROUTES = ("iv", "sc", "oral")
-TUMOUR_KEYS = {"HER2": "copies/cell", "doubling_time": "h", "initial_volume": "L"}
+TUMOUR_KEYS = {"HER2": "copies/cell", "doubling_time": "h", "initial_volume": "L", "NRG1": "nM"}
 MAX_PATIENTS = 100_000
 MAX_DOSES = 10_000
 

@@ -86,11 +86,14 @@ def _plasma(build: Builder, given: PatientDrug) -> None:
 
 def _tumour(build: Builder, given: Sequence[PatientDrug], own: Mapping[str, float]) -> None:
     toxins = cytotoxics([x.drug for x in given])
+    ligands = ("NRG1",) if "NRG1" in own else ()
     drugs = [x.drug for x in given]
     drugs += [x for x in toxins.antibodies if x.name not in {d.name for d in drugs}]
     antibodies, inhibitors = ([d for d in drugs if d.kind == kind] for kind in ("antibody", "tki"))
     _tumour_parameters(build, own, toxins)
     _cells(build)
+    if ligands:
+        _stromal_ligand(build, own["NRG1"])
     for drug in drugs:
         drug_parameters(build, drug)
     toxins.in_medium(build)
@@ -110,7 +113,7 @@ def _tumour(build: Builder, given: Sequence[PatientDrug], own: Mapping[str, floa
     for kinase in ("HER2", "EGFR"):
         reached = [Inhibitor(d.name, d.kinases[kinase].mode) for d in inhibitors if kinase in d.kinases]
         kinase_inhibition(build, TUMOUR, kinase, reached)
-    quasi_steady_signalling(build, TUMOUR)
+    quasi_steady_signalling(build, TUMOUR, ligands=ligands)
     crowding(build, [TUMOUR])
     toxic = [d.name for d in inhibitors if d.off_target]
     signal_driven_growth(build, TUMOUR, toxic=toxic, damaged=bool(toxins.payloads))
@@ -135,6 +138,14 @@ def _cells(build: Builder) -> None:
     build.compartment(cytosol(TUMOUR), lambda s, p: s[cells] * p["Vc"], count=cells)
     build.compartment(surface(TUMOUR), lambda s, p: s[cells] * p["tumour.HER2"] * (1e9 / AVOGADRO), count=cells)
     interstitium(build, TUMOUR)
+
+
+def _stromal_ligand(build: Builder, concentration: float) -> None:
+    """NRG1 made by the tissue around the cells, as fast as it is lost: constant in the interstitium."""
+    for name in ("a_ld", "K_NRG1"):
+        sourced(build, name, load_parameters()[name])
+    build.parameter("tumour.NRG1", concentration, "nM")
+    build.quantity("NRG1", lambda s, p: p["tumour.NRG1"], "nM", "NRG1 around the tumour's cells")
 
 
 def _tumour_parameters(build: Builder, own: Mapping[str, float], toxins: Cytotoxics) -> None:

@@ -18,7 +18,7 @@ LINES = ("SK-BR-3", "MDA-MB-468")
 TIMES = np.linspace(0.0, 120.0, 9)
 
 
-def carried(name, drug):
+def carried(name, drug, DAR):
     """Payloads on one of what a species counts."""
     molecule, adc = load_drug(drug).conjugate, f"{drug}.DAR"
     body = name.split(":")[1] if name.startswith("HER2:") else name
@@ -26,7 +26,7 @@ def carried(name, drug):
         if body.startswith(f"{adc}{n}"):
             return float(n)
     if body.startswith((f"{drug}.", f"{drug}@")) or body == drug:
-        return molecule.DAR.canonical
+        return DAR
     start = (molecule.payload.name, "lysosome.", "linker_payload.", "cytosol.", "target.")
     return 1.0 if name.startswith(start) else 0.0
 
@@ -35,7 +35,7 @@ def amount(model, y, p, drug):
     """All payload a state holds, nmol; `y` (times, species)."""
     total = 0.0
     for i, species in enumerate(model.species):
-        weight = carried(species.name, drug)
+        weight = carried(species.name, drug, p[model.parameter_index[f"{drug}.DAR"]])
         if species.compartment and weight:
             volume = model.compartment_table[species.compartment].volume
             for_time = [volume(*model.scopes(list(row), list(p))) for row in y]

@@ -163,7 +163,7 @@ def test_endpoints_are_reduced_block_by_block(card):
 
 
 def test_auto_takes_a_card_for_large_batches_only(card, monkeypatch):
-    batch = exact_batch("absorption")
+    batch = exact_batch("binding")
     monkeypatch.setattr(cuda, "likely", lambda: True)
     assert solve(batch, USUAL).engine == "kernel"
     monkeypatch.setattr(select, "WORTH_A_GPU", 1)

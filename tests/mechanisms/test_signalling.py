@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from her2pkpd.dosing import Add
 from her2pkpd.library import cell_line_names
-from tests.systems.wells import CELLS, well
+from tests.systems.wells import CELLS, run, well
 
 NAMES = [f"{x}.{CELLS}" for x in ("signal", "pAKT", "pERK")]
 FREE, T, P, TP = (f"HER2{x}.{CELLS}" for x in ("", ":trastuzumab", ":pertuzumab", ":trastuzumab:pertuzumab"))
@@ -76,3 +77,27 @@ def test_a_fully_inhibited_kinase_is_silent_on_its_arms(model):
 def test_loss_of_receptors_lowers_homodimers_by_the_square(model):
     assert signals(model, {FREE: 0.5}, {f"{CELLS}.a_li": 0.0})[0] == pytest.approx(0.25)
     assert signals(model, {FREE: 0.5}, {f"{CELLS}.a_li": 1.0})[0] == pytest.approx(0.5)
+
+
+def test_the_effect_of_an_antibody_vanishes_continuously_with_the_receptors(model):
+    name = f"{CELLS}.HER2"
+    at = lambda copies, state: signals(model, {state: 1.0}, {name: copies})[0]  # noqa: E731
+    full = 1.0 - at(1e6, T)
+    copies = np.array([0.0, 1e-9, 1e-3, 0.5, 3.0, 40.0, 1e4])
+    # Of cells with so many receptors on average the share exp(-copies) has none.
+    lost = np.array([1.0 - at(x, T) for x in copies])
+    np.testing.assert_allclose(lost, full * -np.expm1(-copies), rtol=1e-6, atol=1e-15)
+    assert lost[0] == 0.0
+    assert lost[-1] == full
+
+
+def test_a_line_without_receptors_grows_as_if_untreated():
+    own = well("trastuzumab")
+    lanes = [[], [Add(0.0, "trastuzumab", 100.0)]]
+    counts = []
+    for copies in (0.0, 1e-6, 1e4):
+        found = run(own, lanes, [0.0, 72.0], {f"{CELLS}.HER2": copies}).y[:, -1, own.species_index[f"N.{CELLS}"]]
+        counts.append(found[1] / found[0])
+    assert counts[0] == pytest.approx(1.0, rel=1e-9)
+    assert counts[1] == pytest.approx(1.0, abs=1e-5)
+    assert counts[2] < 0.9

@@ -42,11 +42,11 @@ def test_shares_sum_to_the_whole():
 
 def test_arms_of_the_signal_add_up():
     # The signal is a sum of arms: what each antibody takes from its own arm is taken from the sum, whatever the other
-    # does, as long as pairs are not internalised faster than single antibodies. What is left, a part in a thousand, is
-    # the slower growth under both, which dilutes bound receptor less.
+    # does, as long as pairs are not internalised faster than single antibodies and growth does not follow the signal
+    # (w = 0): slower growth under both would dilute bound receptor less, a part in four thousand of the signal.
     alike = {
         n: np.array([1.0]) for n in (PAIR, "trastuzumab.internalisation_ratio", "pertuzumab.internalisation_ratio")
-    }
+    } | {"cells.w": np.array([0.0])}
     case = combination(7.5, read_out="signal", time=24.0)
     table = mechanistic_synergy(case, arms=[], draws=alike).table
     single = [
@@ -55,10 +55,16 @@ def test_arms_of_the_signal_add_up():
         .to_numpy()
         for d in (DOSES * [1, 1e-9], DOSES * [1e-9, 1])
     ]
-    assert np.allclose(1 - table["survival"], (1 - single[0]) + (1 - single[1]), atol=1e-3)
+    assert np.allclose(1 - table["survival"], (1 - single[0]) + (1 - single[1]), atol=1e-5)
 
 
-def test_the_result_holds_across_the_library_s_spread():
+def test_over_the_library_s_spreads_the_excess_may_be_nothing():
+    result = mechanistic_synergy(combination(7.5), draws=library_draws((T, P), 60), arms=[])
+    low, high = np.quantile(result.excess, [0.025, 0.975])
+    assert low < 0.0 < high
+
+
+def test_with_internalisation_held_the_excess_holds_across_the_other_spreads():
     draws = {n: v for n, v in library_draws((T, P), 12).items() if not n.endswith("internalisation_ratio")}
     result = mechanistic_synergy(combination(7.5), draws=draws, arms=[Arm("ligand-driven HER2:HER3", {"a_ld": 0.0})])
     assert np.mean(result.excess > 0) > 0.9

@@ -102,15 +102,34 @@ def test_intervals_hold_the_truth_at_their_rate(surface):
     assert 0.9 < np.mean(held) < 0.99
 
 
+def spread(surface, u, noise, doses):
+    """Standard deviation of every reported quantity, and of its logarithm where it has one, over fresh surfaces."""
+    rng, clean = np.random.default_rng(2), surface(log_doses(doses), u)
+    fresh = [gather(doses, clean + rng.normal(0, noise, len(doses))) for _ in range(40)]
+    return np.stack([surface.quantities(f.u[None])[0][0] for f in fit_surfaces(surface, fresh, intervals=False)]).std(0)
+
+
+# Drug 2 alone leaves nothing alive in the reference file, and with it no response to show where drug 1 acts in its
+# presence: fresh surfaces spread the logarithm of alpha21 by 0.14, searches from three seeds end at 1.28, and the sum
+# of squares there is below that of the truth. So there alone the 25 % do not apply.
+UNDETERMINED = {("reference", "alpha21")}
+
+
 @needs_data
 def test_published_truths():
-    held = []
+    surface, held = musyc(cooperativity=False), []
     for kind, truth in (("reference", REFERENCE), ("potency", POTENCY), ("efficacy", EFFICACY)):
-        fit = fit_surface(musyc(cooperativity=False), *published(f"synthetic_musyc_{kind}_1.csv"))
+        doses, response = published(f"synthetic_musyc_{kind}_1.csv")
+        fit = fit_surface(surface, doses, response)
         table = fit.table.set_index("parameter")
         held += [table.loc[n, "lower"] <= v <= table.loc[n, "upper"] for n, v in truth.items()]
+        sd = dict(zip(surface.reported, spread(surface, fit.u, fit.noise, doses), strict=True))
         for name, value in truth.items():
-            assert table.loc[name, "estimate"] == pytest.approx(value, rel=0.3, abs=0.02), name
+            estimate = table.loc[name, "estimate"]
+            if (kind, name) not in UNDETERMINED:
+                assert estimate == pytest.approx(value, rel=0.25, abs=0.02), name
+            error = np.log(estimate / value) if surface.is_logarithmic(name) else estimate - value
+            assert abs(error) < 3.5 * sd[name], (kind, name)
     assert np.mean(held) > 0.85  # three noisy files; the rate itself is tested on simulated ones
 
 
