@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from her2pkpd.errors import Problems
-from her2pkpd.library.entries import Conjugate, Drug, Linker, Payload, Quantity
+from her2pkpd.library.entries import Conjugate, Drug, Linker, Payload
+from her2pkpd.library.numbers import Quantity
 from her2pkpd.library.quantity import Table, check_keys, read_quantity, read_source
 from her2pkpd.library.schema import named, section
 

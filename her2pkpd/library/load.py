@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from her2pkpd.errors import InputError, Problem, Problems
 from her2pkpd.library.adc import completed, is_conjugate, names_of, with_molecule
-from her2pkpd.library.entries import CellLine, Drug, Quantity
+from her2pkpd.library.entries import CellLine, Drug
+from her2pkpd.library.numbers import Quantity
 from her2pkpd.library.quantity import read_quantity, read_source
 from her2pkpd.library.schema import read_cell_line, read_drug, section
 from her2pkpd.settings import read_settings

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from her2pkpd.errors import Problems
-from her2pkpd.library.entries import Quantity
+from her2pkpd.library.numbers import Quantity
 from her2pkpd.library.quantity import Table, check_keys, read_quantity, read_source
 from her2pkpd.sources import Source
 

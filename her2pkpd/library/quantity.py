@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from her2pkpd.errors import InputError, Problems
-from her2pkpd.library.entries import Quantity, Spread, number_text
+from her2pkpd.library.numbers import Quantity, Spread, number_text
 from her2pkpd.settings import nearest
 from her2pkpd.sources import CERTAINTIES, Source
 from her2pkpd.units import convert

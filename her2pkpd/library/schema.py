@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from her2pkpd.errors import Problems
-from her2pkpd.library.entries import CellLine, Drug, Kinase, Quantity
+from her2pkpd.library.entries import CellLine, Drug, Kinase
+from her2pkpd.library.numbers import Quantity
 from her2pkpd.library.pk import read_pk
 from her2pkpd.library.quantity import Table, check_keys, read_quantity
 from her2pkpd.sources import Source

@@ -6,8 +6,8 @@ import pytest
 
 from her2pkpd.errors import InputError
 from her2pkpd.library import cell_line_names, drug_names, load_cell_line, load_drug, load_parameters
-from her2pkpd.library.entries import number_text
 from her2pkpd.library.load import plain
+from her2pkpd.library.numbers import number_text
 
 DRUGS = ("lapatinib", "neratinib", "pertuzumab", "trastuzumab", "tucatinib")
 ADCS = ("SYD985", "T-DM1", "T-DXd", "T-vc-MMAE")
