@@ -11,13 +11,14 @@ from her2pkpd.dosing.records import Dose
 from her2pkpd.dosing.schedule import compile_schedule
 from her2pkpd.engine import Batch, Options, Solution, Status, solve
 from her2pkpd.engine.select import EngineName
-from her2pkpd.errors import InputError, Problems
-from her2pkpd.library import load_drug
+from her2pkpd.errors import Problems
+from her2pkpd.library import Library, load_drug
 from her2pkpd.library.populations import load_population, with_derived
 from her2pkpd.mechanisms.disposition import Structure, central, depot, plasma
 from her2pkpd.mechanisms.released import cycle
 from her2pkpd.model import Model
 from her2pkpd.settings import nearest
+from her2pkpd.simulate.overrides import overrides
 from her2pkpd.simulate.patient_scenario import PatientDose, PatientScenario
 from her2pkpd.simulate.well import Simulation
 from her2pkpd.systems.patient import PatientDrug, patient_model
@@ -56,14 +57,15 @@ def simulate_patient(
     _warn(scenario, covariates)
     model = _model(scenario, people[0])
     problems = Problems()
-    overrides = _overrides(scenario, model, problems)
+    library = Library({name: load_drug(name) for name in scenario.drugs}, {})
+    changes = overrides(scenario.parameters, model, problems, library, "patient")
     variables = _variables(scenario, model, problems)
     problems.raise_any()
     parameters = np.tile(model.default_parameters(), (len(people), 1))
     for row, own in zip(parameters, people, strict=True):
         for name, value in _named(own):
             row[model.parameter_index[name]] = value
-        for name, value in overrides.items():
+        for name, value in changes.items():
             row[model.parameter_index[name]] = value
     stop = float(scenario.times[-1])
     lanes = [_records(scenario, own, c, stop, rng) for own, c in zip(people, covariates, strict=True)]
@@ -195,23 +197,6 @@ def _warn(scenario: PatientScenario, covariates: Sequence[Mapping[str, Any]]) ->
                     ValidityWarning,
                     stacklevel=4,
                 )
-
-
-def _overrides(scenario: PatientScenario, model: Model, problems: Problems) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for name, text in scenario.parameters.items():
-        index = model.parameter_index.get(name)
-        if index is None:
-            rule, remedy = "is not a parameter of this patient", nearest(name, model.parameter_index)
-            problems.add(rule, remedy, column=f"parameters.{name}", value=text)
-            continue
-        try:
-            mass = load_drug(name.split(".")[0]).molar_mass.canonical if name.split(".")[0] in scenario.drugs else None
-            values[name] = quantity(text, model.parameters[index].unit, molar_mass=mass)
-        except InputError as error:
-            for p in error.problems:
-                problems.add(p.rule, p.remedy, column=f"parameters.{name}", value=text)
-    return values
 
 
 def _variables(scenario: PatientScenario, model: Model, problems: Problems) -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,14 +9,14 @@ import pandas as pd
 from her2pkpd.dosing import Add, Event, Wash, compile_segments
 from her2pkpd.engine import Batch, Options, Solution, Status, solve
 from her2pkpd.engine.select import EngineName
-from her2pkpd.errors import InputError, Problems
+from her2pkpd.errors import Problems
 from her2pkpd.library import Library
 from her2pkpd.mechanisms.population import MEDIUM, count
 from her2pkpd.model import Model
 from her2pkpd.settings import nearest
+from her2pkpd.simulate.overrides import overrides
 from her2pkpd.simulate.scenario import WellScenario
 from her2pkpd.systems.well import cell_parameters, well_model
-from her2pkpd.units import quantity
 
 VIABILITY = "viability."
 """Prefix of the one output that needs the untreated twin."""
@@ -59,7 +58,7 @@ def simulate_well(scenario: WellScenario, *, options: Options | None = None, eng
     """
     model = scenario_model(scenario)
     problems = Problems()
-    changes = overrides(scenario.parameters, model, problems, Library(scenario.drugs, scenario.lines))
+    changes = overrides(scenario.parameters, model, problems, Library(scenario.drugs, scenario.lines), "well")
     variables = _variables(scenario, model, problems)
     problems.raise_any()
     parameters = model.parameter_vector(changes)
@@ -78,37 +77,6 @@ def scenario_model(scenario: WellScenario) -> Model:
     return well_model(
         list(scenario.drugs.values()), populations, volume=scenario.volume, ligands=tuple(scenario.ligand)
     )
-
-
-def overrides(given: Mapping[str, Any], model: Model, problems: Problems, library: Library) -> dict[str, float]:
-    """The ``[parameters]`` of a scenario in canonical units; what is wrong with them is recorded."""
-    values: dict[str, float] = {}
-    for written, text in given.items():
-        name = library.spelt(written)
-        index = model.parameter_index.get(name)
-        if index is None:
-            problems.add(
-                "is not a parameter of this well",
-                nearest(written, model.parameter_index),
-                column=f"parameters.{written}",
-                value=text,
-            )
-            continue
-        try:
-            values[name] = quantity(text, model.parameters[index].unit)
-        except InputError as error:
-            for p in error.problems:
-                problems.add(p.rule, p.remedy, column=f"parameters.{written}", value=text)
-            continue
-        low, high = model.parameters[index].lower, model.parameters[index].upper
-        if not low <= values[name] <= high:
-            problems.add(
-                f"must lie between {low:g} and {high:g}",
-                "Correct the number.",
-                column=f"parameters.{written}",
-                value=text,
-            )
-    return values
 
 
 def _variables(scenario: WellScenario, model: Model, problems: Problems) -> dict[str, str]:

@@ -15,8 +15,9 @@ from her2pkpd.errors import InputError, Problems
 from her2pkpd.library import CellLine, Drug, Library, drug_names, load_cell_line, load_drug
 from her2pkpd.mechanisms.disposition import central
 from her2pkpd.settings import Section, nearest, read_settings
+from her2pkpd.simulate.overrides import overrides
 from her2pkpd.simulate.scenario import read_times
-from her2pkpd.simulate.well import Simulation, overrides
+from her2pkpd.simulate.well import Simulation
 from her2pkpd.systems.tumour import population_values, shells
 from her2pkpd.systems.xenograft import MOUSE_WEIGHT, xenograft_model
 
@@ -137,7 +138,8 @@ def simulate_xenograft(
     }
     model = xenograft_model(list(scenario.drugs.values()), populations, shells(scenario.shells), volume=scenario.volume)
     problems = Problems()
-    p = model.parameter_vector(overrides(scenario.parameters, model, problems, Library(scenario.drugs, scenario.lines)))
+    library = Library(scenario.drugs, scenario.lines)
+    p = model.parameter_vector(overrides(scenario.parameters, model, problems, library, "xenograft"))
     known = [RELATIVE, *model.quantity_table, *model.species_index]
     for name in scenario.variables:
         if name not in known:
