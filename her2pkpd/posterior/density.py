@@ -1,0 +1,172 @@
+"""The posterior density of a fit, in coordinates without bounds, for many chains at once.
+
+A sampler wants a smooth density on all of space. Each unknown u between its bounds becomes v = logit of where it lies
+between them; the density carries the Jacobian of that map, so that draws of v are draws of u under its own prior.
+Chains are copies of the lanes: an evaluation at C points is one batch for the engine.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, log_expit
+
+from her2pkpd.engine import Options
+from her2pkpd.errors import ComputationError
+from her2pkpd.fit.objective import Objective
+
+LOOSEST = (1e-4, 1e-5, 1e-6, 1e-7)
+"""Tolerances tried for sampling, loosest first."""
+
+HARMLESS = 0.02
+"""Largest error of the log density, between points a posterior standard deviation apart, that a tolerance may make."""
+
+_EDGE = 1e-12
+
+
+@dataclass
+class Density:
+    """Energy (minus log density, up to a constant) of a posterior.
+
+    Attributes:
+        objective: the objective of the fit.
+        options: tolerances of the engine; None takes the objective's.
+        evaluations: points evaluated so far.
+        failed: those of them at which a lane failed.
+    """
+
+    objective: Objective
+    options: Options | None = None
+    evaluations: int = 0
+    failed: int = 0
+
+    def __post_init__(self) -> None:
+        self.low, self.high = self.objective.bounds()
+        self.width = self.high - self.low
+
+    @property
+    def n(self) -> int:
+        """Number of unknowns."""
+        return len(self.low)
+
+    def bounded(self, v: np.ndarray) -> np.ndarray:
+        """Unknowns of the fit at coordinates v, (..., n)."""
+        return self.low + self.width * expit(v)
+
+    def unbounded(self, u: np.ndarray) -> np.ndarray:
+        """Coordinates v of unknowns u, (..., n); a bound itself becomes a point close to it."""
+        part = np.clip((u - self.low) / self.width, _EDGE, 1 - _EDGE)
+        return np.log(part) - np.log1p(-part)
+
+    def __call__(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Energy and gradient.
+
+        Args:
+            v: coordinates (C, n).
+
+        Returns:
+            Energies (C,), infinite where a lane failed, and gradients (C, n), zero there.
+        """
+        part = expit(v)
+        found = self.objective.many(self.low + self.width * part, options=self.options)
+        slope = self.width * part * (1 - part)
+        energy = 0.5 * found.costs - np.sum(log_expit(v) + log_expit(-v), axis=1)
+        with np.errstate(invalid="ignore"):
+            gradient = 0.5 * found.gradients * slope - (1 - 2 * part)
+        sound = np.isfinite(energy) & np.isfinite(gradient).all(axis=1)
+        self.evaluations += len(v)
+        self.failed += int((~sound).sum())
+        return np.where(sound, energy, np.inf), np.where(sound[:, None], gradient, 0.0)
+
+    def curvature(self, v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Energy, gradient (n,) and Gauss-Newton Hessian (n, n) at one point (n,)."""
+        part = expit(v)
+        found = self.objective(self.low + self.width * part)
+        slope = self.width * part * (1 - part)
+        jacobian = found.jacobian * slope
+        own = 0.5 * found.gradients
+        bent = np.maximum(own * slope * (1 - 2 * part), 0.0)
+        hessian = jacobian.T @ jacobian + np.diag(2 * part * (1 - part) + bent)
+        energy = 0.5 * found.cost - float(np.sum(log_expit(v) + log_expit(-v)))
+        return energy, own * slope - (1 - 2 * part), hessian
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A normal approximation of the posterior in the coordinates v.
+
+    Attributes:
+        centre: (n,).
+        factor: (n, n) lower triangular, its product with its transpose the covariance.
+    """
+
+    centre: np.ndarray
+    factor: np.ndarray
+
+    @classmethod
+    def from_covariance(cls, centre: np.ndarray, covariance: np.ndarray) -> "Gaussian":
+        """From mean (n,) and covariance (n, n)."""
+        scale = np.sqrt(np.diag(covariance))
+        correlation = covariance / np.outer(scale, scale) + 1e-10 * np.eye(len(scale))
+        return cls(centre, scale[:, None] * np.linalg.cholesky(correlation))
+
+    def points(self, z: np.ndarray) -> np.ndarray:
+        """Coordinates v (..., n) of standardised points z."""
+        return self.centre + z @ self.factor.T
+
+    def standardised(self, v: np.ndarray) -> np.ndarray:
+        """Standardised points z (..., n) of coordinates v."""
+        return np.linalg.solve(self.factor, (v - self.centre)[..., None])[..., 0]
+
+
+def laplace(density: Density, u: np.ndarray, *, steps: int = 30) -> Gaussian:
+    """The normal approximation at the mode of the density in v, found by damped Newton steps from a MAP estimate.
+
+    Args:
+        density: the density.
+        u: unknowns at the MAP estimate, (n,).
+        steps: most steps taken.
+
+    Raises:
+        ComputationError: if the density is not finite at `u`.
+    """
+    v = np.clip(density.unbounded(u), -12.0, 12.0)
+    energy, gradient, hessian = density.curvature(v)
+    if not np.isfinite(energy):
+        raise ComputationError("the posterior is not finite at the best estimate: wells fail there.")
+    for _ in range(steps):
+        move = -np.linalg.solve(hessian, gradient)
+        promised = -0.5 * float(gradient @ move)
+        if promised < 1e-6:
+            break
+        move *= min(1.0, 2.0 / float(np.abs(move).max()))
+        for part in (1.0, 0.3, 0.1, 0.01):
+            trial = density.curvature(v + part * move)
+            if trial[0] < energy:
+                v, (energy, gradient, hessian) = v + part * move, trial
+                break
+        else:
+            break
+    return Gaussian.from_covariance(v, np.linalg.inv(hessian))
+
+
+def harmless_options(density: Density, around: Gaussian, *, seed: int = 0) -> Options:
+    """The loosest tolerances that leave the density what it is.
+
+    Energies at a few draws of the approximation are compared with those at the objective's own tolerances; what
+    counts is how far their differences from point to point are off.
+    """
+    tight = density.objective.options or Options(1e-7, 1e-9)
+    v = around.points(np.random.default_rng(seed).standard_normal((8, density.n)))
+    exact, exact_slope = Density(density.objective, tight)(v)
+    slope = exact_slope @ around.factor
+    sound = np.isfinite(exact) & (exact < exact.min() + 3 * density.n + 30)
+    for rtol in LOOSEST:
+        if rtol <= tight.rtol:
+            break
+        options = Options(rtol, rtol * 1e-2)
+        found, found_slope = Density(density.objective, options)(v)
+        off = (found - exact)[sound]
+        turned = np.abs(found_slope @ around.factor - slope)[sound]
+        if np.isfinite(found[sound]).all() and np.ptp(off) < HARMLESS and turned.max() < 5 * HARMLESS:
+            return options
+    return tight

@@ -1,0 +1,331 @@
+"""No-U-turn sampling through NumPyro: chains in step, each leapfrog one batch of lanes.
+
+The sampler moves in coordinates in which the Laplace approximation is a standard normal; steps are then long and trees
+short. Warm-up proceeds in rounds of a few draws: the step size is one for all chains and follows their mean acceptance,
+and twice the coordinates are made anew from the draws of all chains together. A round is also the unit of work: after
+each the whole state can be saved, and a run that continues from it makes the same draws as one that was never stopped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from her2pkpd.errors import ComputationError
+from her2pkpd.posterior.density import Density, Gaussian
+
+ROUND = 10
+"""Draws of a round."""
+
+REWHITEN = (0.2, 0.5)
+"""Parts of the warm-up after which the coordinates are made anew."""
+
+SETTLED = 0.6
+"""Part of the warm-up after which step sizes are averaged for sampling."""
+
+Progress = Callable[[int, int, str], None]
+"""Called after every round with (draws done, draws planned, words), warm-up included, per chain."""
+
+Keep = Callable[[dict[str, np.ndarray]], None]
+"""Called after every round with everything needed to go on from there."""
+
+
+@dataclass(frozen=True)
+class NutsSettings:
+    """How to sample.
+
+    Attributes:
+        chains: chains, at least two to compare.
+        draws: draws kept per chain.
+        warmup: draws per chain before that.
+        target: mean acceptance the step size aims at.
+        max_tree_depth: trees end at 2**max_tree_depth leapfrogs.
+        seed: of every random number.
+    """
+
+    chains: int = 4
+    draws: int = 1000
+    warmup: int = 300
+    target: float = 0.8
+    max_tree_depth: int = 8
+    seed: int = 1
+
+
+@dataclass
+class Draws:
+    """What the sampler leaves behind; arrays (chains, draws, ...).
+
+    Attributes:
+        v: (chains, draws, n) coordinates without bounds.
+        energy: Hamiltonian at every draw.
+        potential: minus log density.
+        diverging: whether the trajectory was cut off.
+        leapfrogs: of every draw.
+        acceptance: mean acceptance along the trajectory.
+        step_size: used for sampling.
+        evaluations: points of the density evaluated in this process.
+        failed: those at which a lane failed.
+    """
+
+    v: np.ndarray
+    energy: np.ndarray
+    potential: np.ndarray
+    diverging: np.ndarray
+    leapfrogs: np.ndarray
+    acceptance: np.ndarray
+    step_size: float = np.nan
+    evaluations: int = 0
+    failed: int = 0
+
+
+@dataclass
+class _Potential:
+    """Energy in standardised coordinates, as a JAX function whose gradient costs the same single solve."""
+
+    density: Density
+    around: Gaussian
+    _last: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    def host(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Energies and gradients at (C, n); a chain that waits for the others asks again for what it has."""
+        z = np.asarray(z)
+        known = self._last.get(len(z))
+        new = np.ones(len(z), dtype=bool) if known is None else (known[0] != z).any(axis=1)
+        energy, gradient = (np.zeros(len(z)), np.zeros(z.shape)) if known is None else (known[1], known[2])
+        if new.any():
+            energy, gradient = energy.copy(), gradient.copy()
+            energy[new], slope = self.density(self.around.points(z[new]))
+            gradient[new] = slope @ self.around.factor
+        self._last[len(z)] = (z.copy(), energy, gradient)
+        return energy, gradient
+
+    def move(self, around: Gaussian) -> None:
+        """Take other coordinates."""
+        self.around = around
+        self._last.clear()
+
+    def function(self) -> Callable[[Any], Any]:
+        """The JAX function of one point (n,)."""
+        import jax
+        import jax.numpy as jnp
+
+        # JAX hands arguments to the host in a thread that knows nothing of this scope of double precision and would
+        # round them to single: they cross as pairs of 32-bit integers.
+        shapes = (jax.ShapeDtypeStruct((2,), np.uint32), jax.ShapeDtypeStruct((self.density.n, 2), np.uint32))
+
+        def call(words: Any) -> tuple[np.ndarray, np.ndarray]:
+            z = np.ascontiguousarray(np.asarray(words)).view(np.float64)[..., 0]
+            energy, gradient = self.host(z.reshape(-1, z.shape[-1]))
+            shaped = energy.reshape((*z.shape[:-1], 1)), gradient.reshape((*z.shape, 1))
+            return shaped[0].view(np.uint32), shaped[1].view(np.uint32)
+
+        def both(z: Any) -> Any:
+            words = jax.lax.bitcast_convert_type(z, np.uint32)
+            found = jax.pure_callback(call, shapes, words, vmap_method="broadcast_all")
+            return tuple(jax.lax.bitcast_convert_type(x, np.float64) for x in found)
+
+        @jax.custom_jvp
+        def potential(z: Any) -> Any:
+            return both(z)[0]
+
+        @potential.defjvp
+        def tangent(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+            energy, gradient = both(primals[0])
+            return energy, jnp.dot(gradient, tangents[0])
+
+        return potential
+
+
+class Nuts:
+    """A run of the sampler.
+
+    Args:
+        density: what to sample.
+        around: normal approximation to start from.
+        settings: how.
+    """
+
+    def __init__(self, density: Density, around: Gaussian, settings: NutsSettings) -> None:
+        self.density, self.settings = density, settings
+        self.potential = _Potential(density, around)
+        self.round = 0
+        self.log_step = float(np.log(0.9 / density.n**0.25))
+        self.averaged: list[float] = []
+        self.warm: list[np.ndarray] = []
+        self.kept: list[dict[str, np.ndarray]] = []
+        self.state: Any = None
+        self._compiled: tuple[Any, Any] | None = None
+
+    @property
+    def rounds(self) -> tuple[int, int]:
+        """Rounds of warm-up and of sampling."""
+        return -(-self.settings.warmup // ROUND), -(-self.settings.draws // ROUND)
+
+    def run(self, *, progress: Progress | None = None, keep: Keep | None = None) -> Draws:
+        """Sample to the end.
+
+        Args:
+            progress: called after every round.
+            keep: called after every round with the state.
+
+        Returns:
+            The `Draws`; those made so far when interrupted by Ctrl-C, if there are any.
+        """
+        import jax
+
+        warmup, sampling = self.rounds
+        with jax.enable_x64(True):
+            self._ready()
+            try:
+                while self.round < warmup + sampling:
+                    self._one_round(warmup)
+                    if keep is not None:
+                        keep(self.save())
+                    if progress is not None:
+                        words = "warming up" if self.round <= warmup else "sampling"
+                        progress(self.round * ROUND, (warmup + sampling) * ROUND, words)
+            except KeyboardInterrupt:
+                if not self.kept:
+                    raise
+        return self._draws()
+
+    # --- one round ---------------------------------------------------------------------------------------------
+
+    def _one_round(self, warmup: int) -> None:
+        import jax
+
+        _, sample = self._functions()
+        state = self.state._replace(adapt_state=self.state.adapt_state._replace(step_size=self._step_sizes()))
+        self.state, made = jax.block_until_ready(sample(state))
+        made = {name: np.swapaxes(np.asarray(x), 0, 1) for name, x in made.items()}
+        v = self.potential.around.points(made.pop("z"))
+        self.round += 1
+        if self.round <= warmup:
+            self.warm.append(v)
+            self._adapt(float(made["acceptance"].mean()), warmup)
+        else:
+            self.kept.append(made | {"v": v})
+
+    def _step_sizes(self) -> Any:
+        import jax.numpy as jnp
+
+        return jnp.full(self.settings.chains, np.exp(self.log_step))
+
+    def _adapt(self, acceptance: float, warmup: int) -> None:
+        """After a round of warm-up: the step size follows the acceptance, now and then the coordinates follow."""
+        self.log_step += (acceptance - self.settings.target) * 2.0 / (1 + len(self.averaged)) ** 0.6
+        if self.round > SETTLED * warmup:
+            self.averaged.append(self.log_step)
+        if self.round == warmup and self.averaged:
+            self.log_step = float(np.mean(self.averaged))
+        if self.round in {round(part * warmup) for part in REWHITEN}:
+            self._rewhiten()
+
+    def _rewhiten(self) -> None:
+        """Coordinates from the draws of all chains, held together by the old ones where draws are few."""
+        recent = np.concatenate(self.warm[len(self.warm) // 3 :], axis=1)
+        v = recent.reshape(-1, recent.shape[-1])
+        old, n = self.potential.around, recent.shape[-1]
+        weight = len(v) / 2 / (len(v) / 2 + n)
+        covariance = weight * np.cov(v.T).reshape(n, n) + (1 - weight) * old.factor @ old.factor.T
+        here = np.asarray(self.state.z) @ old.factor.T + old.centre
+        self.potential.move(Gaussian.from_covariance(v.mean(axis=0), covariance))
+        self._place(self.potential.around.standardised(here), np.asarray(self.state.rng_key))
+        self.warm = []
+
+    # --- state -------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        import jax
+
+        if self.state is None:
+            seeds = jax.random.split(jax.random.PRNGKey(self.settings.seed), self.settings.chains)
+            self._place(self._beginnings(), np.asarray(seeds))
+
+    def _beginnings(self) -> np.ndarray:
+        """Where the chains begin, (chains, n): draws of the approximation, drawn in where the density is not finite."""
+        rng = np.random.default_rng(self.settings.seed)
+        z = rng.standard_normal((self.settings.chains, self.density.n))
+        for _ in range(30):
+            lost = ~np.isfinite(self.density(self.potential.around.points(z))[0])
+            if not lost.any():
+                return z
+            z[lost] *= 0.5
+        raise ComputationError("no chain finds a point where all wells can be computed; check bounds and priors.")
+
+    def _place(self, z: np.ndarray, keys: np.ndarray) -> None:
+        """Chains at points z (chains, n)."""
+        start, _ = self._functions()
+        self.state = start(keys, z)
+
+    def _functions(self) -> tuple[Any, Any]:
+        """Start and one round of all chains, compiled once; the coordinates live outside the compiled code."""
+        if self._compiled is None:
+            import jax
+            from numpyro.infer import NUTS
+
+            kernel = NUTS(
+                potential_fn=self.potential.function(), adapt_step_size=False, adapt_mass_matrix=False,
+                step_size=1.0, max_tree_depth=self.settings.max_tree_depth,
+            )  # fmt: skip
+
+            def start(keys: Any, z: Any) -> Any:
+                return jax.vmap(lambda key, point: kernel.init(key, 0, point, (), {}))(keys, z)
+
+            def step(state: Any, _: Any) -> tuple[Any, dict[str, Any]]:
+                state = jax.vmap(lambda s: kernel.sample(s, (), {}))(state)
+                names = {
+                    "z": state.z, "energy": state.energy, "potential": state.potential_energy,
+                    "diverging": state.diverging, "leapfrogs": state.num_steps, "acceptance": state.accept_prob,
+                }  # fmt: skip
+                return state, names
+
+            self._compiled = start, jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
+        return self._compiled
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Everything needed to go on, as arrays."""
+        import jax
+
+        around = self.potential.around
+        arrays = {"round": np.array(self.round), "log_step": np.array(self.log_step)}
+        arrays |= {"averaged": np.array(self.averaged), "centre": around.centre, "factor": around.factor}
+        arrays["evaluations"] = np.array([self.density.evaluations, self.density.failed])
+        arrays |= {f"state_{i}": np.asarray(x) for i, x in enumerate(jax.tree_util.tree_leaves(self.state))}
+        if self.warm:
+            arrays["warm"] = np.concatenate(self.warm, axis=1)
+        for name in self.kept[0] if self.kept else ():
+            arrays[f"kept_{name}"] = np.concatenate([k[name] for k in self.kept], axis=1)
+        return arrays
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what `save` gave."""
+        import jax
+
+        self.potential.move(Gaussian(arrays["centre"], arrays["factor"]))
+        self.round, self.log_step = int(arrays["round"]), float(arrays["log_step"])
+        self.averaged = arrays["averaged"].tolist()
+        self.density.evaluations, self.density.failed = (int(x) for x in arrays["evaluations"])
+        with jax.enable_x64(True):
+            keys = np.asarray(jax.random.split(jax.random.PRNGKey(0), self.settings.chains))
+            self._place(np.zeros((self.settings.chains, self.density.n)), keys)
+            _, shape = jax.tree_util.tree_flatten(self.state)
+            leaves = [jax.numpy.asarray(arrays[f"state_{i}"]) for i in range(shape.num_leaves)]
+            self.state = jax.tree_util.tree_unflatten(shape, leaves)
+        self.warm = _rounds(arrays["warm"]) if "warm" in arrays else []
+        names = [name.removeprefix("kept_") for name in arrays if name.startswith("kept_")]
+        columns = {name: _rounds(arrays[f"kept_{name}"]) for name in names}
+        self.kept = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _draws(self) -> Draws:
+        count = self.settings.draws
+        arrays = {name: np.concatenate([k[name] for k in self.kept], axis=1)[:, :count] for name in self.kept[0]}
+        return Draws(
+            **arrays, step_size=float(np.exp(self.log_step)), evaluations=self.density.evaluations,
+            failed=self.density.failed,
+        )  # fmt: skip
+
+
+def _rounds(array: np.ndarray) -> list[np.ndarray]:
+    return [array[:, i : i + ROUND] for i in range(0, array.shape[1], ROUND)]
