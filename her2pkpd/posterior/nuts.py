@@ -21,6 +21,9 @@ ROUND = 10
 REWHITEN = (0.2, 0.5)
 """Parts of the warm-up after which the coordinates are made anew."""
 
+THIN = 5
+"""Every which draw of the warm-up counts for the coordinates: neighbours are too alike to count twice."""
+
 SETTLED = 0.6
 """Part of the warm-up after which step sizes are averaged for sampling."""
 
@@ -42,14 +45,16 @@ class NutsSettings:
         target: mean acceptance the step size aims at.
         max_tree_depth: trees end at 2**max_tree_depth leapfrogs.
         seed: of every random number.
+        separate: whether every chain samples a density of its own, and adapts by itself.
     """
 
     chains: int = 4
     draws: int = 1000
     warmup: int = 300
-    target: float = 0.8
+    target: float = 0.85
     max_tree_depth: int = 8
     seed: int = 1
+    separate: bool = False
 
 
 @dataclass
@@ -95,8 +100,10 @@ class _Potential:
         energy, gradient = (np.zeros(len(z)), np.zeros(z.shape)) if known is None else (known[1], known[2])
         if new.any():
             energy, gradient = energy.copy(), gradient.copy()
-            energy[new], slope = self.density(self.around.points(z[new]))
-            gradient[new] = slope @ self.around.factor
+            rows = np.flatnonzero(new)
+            around = self.around.some(rows)
+            energy[new], slope = self.density(around.points(z[new]), rows)
+            gradient[new] = around.slopes(slope)
         self._last[len(z)] = (z.copy(), energy, gradient)
         return energy, gradient
 
@@ -150,8 +157,8 @@ class Nuts:
         self.density, self.settings = density, settings
         self.potential = _Potential(density, around)
         self.round = 0
-        self.log_step = float(np.log(0.9 / density.n**0.25))
-        self.averaged: list[float] = []
+        self.log_step = np.full(settings.chains, np.log(0.9 / density.n**0.25))
+        self.averaged: list[np.ndarray] = []
         self.warm: list[np.ndarray] = []
         self.kept: list[dict[str, np.ndarray]] = []
         self.state: Any = None
@@ -203,34 +210,37 @@ class Nuts:
         self.round += 1
         if self.round <= warmup:
             self.warm.append(v)
-            self._adapt(float(made["acceptance"].mean()), warmup)
+            self._adapt(made["acceptance"].mean(axis=1), warmup)
         else:
             self.kept.append(made | {"v": v})
 
     def _step_sizes(self) -> Any:
         import jax.numpy as jnp
 
-        return jnp.full(self.settings.chains, np.exp(self.log_step))
+        return jnp.asarray(np.exp(self.log_step))
 
-    def _adapt(self, acceptance: float, warmup: int) -> None:
+    def _adapt(self, acceptance: np.ndarray, warmup: int) -> None:
         """After a round of warm-up: the step size follows the acceptance, now and then the coordinates follow."""
-        self.log_step += (acceptance - self.settings.target) * 2.0 / (1 + len(self.averaged)) ** 0.6
+        if not self.settings.separate:
+            acceptance = np.full_like(acceptance, acceptance.mean())
+        self.log_step = self.log_step + (acceptance - self.settings.target) * 2.0 / (1 + len(self.averaged)) ** 0.6
         if self.round > SETTLED * warmup:
             self.averaged.append(self.log_step)
         if self.round == warmup and self.averaged:
-            self.log_step = float(np.mean(self.averaged))
+            self.log_step = np.mean(self.averaged, axis=0)
         if self.round in {round(part * warmup) for part in REWHITEN}:
             self._rewhiten()
 
     def _rewhiten(self) -> None:
         """Coordinates from the draws of all chains, held together by the old ones where draws are few."""
         recent = np.concatenate(self.warm[len(self.warm) // 3 :], axis=1)
-        v = recent.reshape(-1, recent.shape[-1])
-        old, n = self.potential.around, recent.shape[-1]
-        weight = len(v) / 2 / (len(v) / 2 + n)
-        covariance = weight * np.cov(v.T).reshape(n, n) + (1 - weight) * old.factor @ old.factor.T
-        here = np.asarray(self.state.z) @ old.factor.T + old.centre
-        self.potential.move(Gaussian.from_covariance(v.mean(axis=0), covariance))
+        n, old = recent.shape[-1], self.potential.around
+        here = old.points(np.asarray(self.state.z))
+        z = old.standardised(recent)[:, ::THIN]
+        z = z if self.settings.separate else z.reshape(1, -1, n)
+        mean, factors = z.mean(axis=1), np.stack([np.linalg.cholesky(shrunk_covariance(x)) for x in z])
+        new = Gaussian(old.points(mean), old.factor @ factors)
+        self.potential.move(new if self.settings.separate else Gaussian(new.centre[0], new.factor[0]))
         self._place(self.potential.around.standardised(here), np.asarray(self.state.rng_key))
         self.warm = []
 
@@ -248,7 +258,7 @@ class Nuts:
         rng = np.random.default_rng(self.settings.seed)
         z = rng.standard_normal((self.settings.chains, self.density.n))
         for _ in range(30):
-            lost = ~np.isfinite(self.density(self.potential.around.points(z))[0])
+            lost = ~np.isfinite(self.density(self.potential.around.points(z), np.arange(len(z)))[0])
             if not lost.any():
                 return z
             z[lost] *= 0.5
@@ -289,7 +299,7 @@ class Nuts:
         import jax
 
         around = self.potential.around
-        arrays = {"round": np.array(self.round), "log_step": np.array(self.log_step)}
+        arrays = {"round": np.array(self.round), "log_step": self.log_step}
         arrays |= {"averaged": np.array(self.averaged), "centre": around.centre, "factor": around.factor}
         arrays["evaluations"] = np.array([self.density.evaluations, self.density.failed])
         arrays |= {f"state_{i}": np.asarray(x) for i, x in enumerate(jax.tree_util.tree_leaves(self.state))}
@@ -304,8 +314,8 @@ class Nuts:
         import jax
 
         self.potential.move(Gaussian(arrays["centre"], arrays["factor"]))
-        self.round, self.log_step = int(arrays["round"]), float(arrays["log_step"])
-        self.averaged = arrays["averaged"].tolist()
+        self.round, self.log_step = int(arrays["round"]), arrays["log_step"]
+        self.averaged = list(arrays["averaged"])
         self.density.evaluations, self.density.failed = (int(x) for x in arrays["evaluations"])
         with jax.enable_x64(True):
             keys = np.asarray(jax.random.split(jax.random.PRNGKey(0), self.settings.chains))
@@ -322,9 +332,25 @@ class Nuts:
         count = self.settings.draws
         arrays = {name: np.concatenate([k[name] for k in self.kept], axis=1)[:, :count] for name in self.kept[0]}
         return Draws(
-            **arrays, step_size=float(np.exp(self.log_step)), evaluations=self.density.evaluations,
+            **arrays, step_size=float(np.exp(self.log_step.mean())), evaluations=self.density.evaluations,
             failed=self.density.failed,
         )  # fmt: skip
+
+
+def shrunk_covariance(x: np.ndarray) -> np.ndarray:
+    """Covariance (n, n) of draws (m, n), drawn towards a multiple of the identity as far as their number demands.
+
+    Ledoit & Wolf (2004): with few draws for many unknowns the sample covariance is so noisy that it would make the
+    coordinates worse than they were.
+    """
+    m, n = x.shape
+    x = x - x.mean(axis=0)
+    sample = x.T @ x / m
+    size = np.trace(sample) / n
+    apart = np.sum((sample - size * np.eye(n)) ** 2)
+    noise = max(np.sum(np.sum(x**2, axis=1) ** 2) / m - np.sum(sample**2), 0.0) / m
+    part = min(noise / apart, 1.0) if apart > 0 else 1.0
+    return (1 - part) * sample + part * size * np.eye(n)
 
 
 def _rounds(array: np.ndarray) -> list[np.ndarray]:
