@@ -88,17 +88,19 @@ class Density:
     def _objective(self, rows: np.ndarray | None) -> Objective:
         return self.objective
 
-    def curvature(self, v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Energy, gradient (n,) and Gauss-Newton Hessian (n, n) at one point (n,)."""
+    def curvature(self, v: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Energies (C,), gradients (C, n) and Gauss-Newton Hessians (C, n, n) at points (C, n), as tight as the fit."""
         part = expit(v)
-        found = self.objective(self.low + self.width * part)
+        found = self._objective(rows).many(self.low + self.width * part)
         slope = self.width * part * (1 - part)
-        jacobian = found.jacobian * slope
+        jacobian = found.jacobian * slope[:, None, :]
         own = 0.5 * found.gradients
         bent = np.maximum(own * slope * (1 - 2 * part), 0.0)
-        hessian = jacobian.T @ jacobian + np.diag(2 * part * (1 - part) + bent)
-        energy = 0.5 * found.cost - float(np.sum(log_expit(v) + log_expit(-v)))
-        return energy, own * slope - (1 - 2 * part), hessian
+        diagonal = (2 * part * (1 - part) + bent)[..., None] * np.eye(self.n)
+        hessian = np.swapaxes(jacobian, 1, 2) @ jacobian + diagonal
+        energy = 0.5 * found.costs - np.sum(log_expit(v) + log_expit(-v), axis=1)
+        sound = np.isfinite(energy) & np.isfinite(hessian).all(axis=(1, 2))
+        return np.where(sound, energy, np.inf), own * slope - (1 - 2 * part), hessian
 
 
 @dataclass(frozen=True)
@@ -144,35 +146,48 @@ class Gaussian:
         return self if self.centre.ndim == 1 else Gaussian(self.centre[rows], self.factor[rows])
 
 
-def laplace(density: Density, u: np.ndarray, *, steps: int = 30) -> Gaussian:
+def laplace(density: Density, u: np.ndarray, *, steps: int = 40) -> Gaussian:
     """The normal approximation at the mode of the density in v, found by damped Newton steps from a MAP estimate.
 
     Args:
         density: the density.
-        u: unknowns at the MAP estimate, (n,).
+        u: unknowns at the MAP estimate, (n,); or (C, n), one for every chain of a density with data per chain.
         steps: most steps taken.
 
     Raises:
         ComputationError: if the density is not finite at `u`.
     """
-    v = np.clip(density.unbounded(u), -12.0, 12.0)
-    energy, gradient, hessian = density.curvature(v)
-    if not np.isfinite(energy):
+    v = np.clip(density.unbounded(np.atleast_2d(u)), -12.0, 12.0)
+    energy, gradient, hessian = density.curvature(v, np.arange(len(v)))
+    if not np.isfinite(energy).all():
         raise ComputationError("the posterior is not finite at the best estimate: wells fail there.")
+    damping = np.zeros(len(v))
+    going = np.arange(len(v))
     for _ in range(steps):
-        move = -np.linalg.solve(hessian, gradient)
-        promised = -0.5 * float(gradient @ move)
-        if promised < 1e-6:
+        move, promised = _newton(gradient[going], hessian[going], damping[going])
+        arrived = (promised < 1e-6) | (damping[going] > 1e6)
+        going, move = going[~arrived], move[~arrived]
+        if not len(going):
             break
-        move *= min(1.0, 2.0 / float(np.abs(move).max()))
-        for part in (1.0, 0.3, 0.1, 0.01):
-            trial = density.curvature(v + part * move)
-            if trial[0] < energy:
-                v, (energy, gradient, hessian) = v + part * move, trial
-                break
-        else:
-            break
-    return Gaussian.from_covariance(v, np.linalg.inv(hessian))
+        trial = density.curvature(v[going] + move, going)
+        better = trial[0] < energy[going]
+        won = going[better]
+        v[won] += move[better]
+        energy[won], gradient[won], hessian[won] = (x[better] for x in trial)
+        damping[won] = np.where(damping[won] < 1e-3, 0.0, damping[won] * 0.2)
+        damping[going[~better]] = np.maximum(damping[going[~better]] * 5.0, 0.1)
+    covariance = np.linalg.inv(hessian)
+    many = Gaussian.from_covariance(v, covariance)
+    return many if np.ndim(u) == 2 else Gaussian(many.centre[0], many.factor[0])
+
+
+def _newton(gradient: np.ndarray, hessian: np.ndarray, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Damped Newton steps (C, n), no longer than 2 in any coordinate, and how much they promise (C,)."""
+    diagonal = np.einsum("cii->ci", hessian)
+    damped = hessian + (damping[:, None] * diagonal)[..., None] * np.eye(hessian.shape[-1])
+    move = -np.linalg.solve(damped, gradient[..., None])[..., 0]
+    promised = -0.5 * np.sum(gradient * move, axis=1)
+    return move * np.minimum(1.0, 2.0 / np.maximum(np.abs(move).max(axis=1), 1e-300))[:, None], promised
 
 
 def harmless_options(density: Density, around: Gaussian, *, seed: int = 0) -> Options:

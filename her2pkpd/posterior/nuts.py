@@ -46,6 +46,8 @@ class NutsSettings:
         max_tree_depth: trees end at 2**max_tree_depth leapfrogs.
         seed: of every random number.
         separate: whether every chain samples a density of its own, and adapts by itself.
+        leapfrogs: 0 for NUTS; otherwise the fixed number of leapfrogs of plain Hamiltonian Monte Carlo. With hundreds
+            of chains in step, the longest tree among them would set the pace of all.
     """
 
     chains: int = 4
@@ -55,6 +57,7 @@ class NutsSettings:
     max_tree_depth: int = 8
     seed: int = 1
     separate: bool = False
+    leapfrogs: int = 0
 
 
 @dataclass
@@ -217,7 +220,10 @@ class Nuts:
     def _step_sizes(self) -> Any:
         import jax.numpy as jnp
 
-        return jnp.asarray(np.exp(self.log_step))
+        steps = np.exp(self.log_step)
+        if self.settings.leapfrogs:  # a fixed length may resonate with the posterior: steps vary from round to round
+            steps = steps * np.random.default_rng([self.settings.seed, self.round]).uniform(0.6, 1.0)
+        return jnp.asarray(steps)
 
     def _adapt(self, acceptance: np.ndarray, warmup: int) -> None:
         """After a round of warm-up: the step size follows the acceptance, now and then the coordinates follow."""
@@ -273,12 +279,8 @@ class Nuts:
         """Start and one round of all chains, compiled once; the coordinates live outside the compiled code."""
         if self._compiled is None:
             import jax
-            from numpyro.infer import NUTS
 
-            kernel = NUTS(
-                potential_fn=self.potential.function(), adapt_step_size=False, adapt_mass_matrix=False,
-                step_size=1.0, max_tree_depth=self.settings.max_tree_depth,
-            )  # fmt: skip
+            kernel = self._kernel()
 
             def start(keys: Any, z: Any) -> Any:
                 return jax.vmap(lambda key, point: kernel.init(key, 0, point, (), {}))(keys, z)
@@ -293,6 +295,14 @@ class Nuts:
 
             self._compiled = start, jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
         return self._compiled
+
+    def _kernel(self) -> Any:
+        from numpyro.infer import HMC, NUTS
+
+        common = {"potential_fn": self.potential.function(), "adapt_step_size": False, "adapt_mass_matrix": False}
+        if self.settings.leapfrogs:
+            return HMC(**common, step_size=1.0, num_steps=self.settings.leapfrogs, trajectory_length=None)
+        return NUTS(**common, step_size=1.0, max_tree_depth=self.settings.max_tree_depth)
 
     def save(self) -> dict[str, np.ndarray]:
         """Everything needed to go on, as arrays."""
