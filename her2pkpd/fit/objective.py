@@ -211,6 +211,11 @@ class Objective:
         predictions = predicted.value[:, :n]
         return Evaluation(residuals, jacobian, predictions, values, reached, predicted.status, predicted.engine)
 
+    def prior_cost(self, u: np.ndarray) -> np.ndarray:
+        """(C,) -2 log prior at unknowns (C, n_unknowns), up to a constant."""
+        rows = np.concatenate([self.free.prior_residuals(u[:, : self.n_free])[0], self._level_rows(u)[0]], axis=1)
+        return np.sum(rows**2, axis=1)
+
     def _level_rows(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Residuals of the priors of noise levels."""
         columns = [self.n_free + self.estimated.index(name) for name in self.level_priors]

@@ -19,7 +19,7 @@ def to_arviz(posterior: Posterior) -> Any:
     """A posterior as ArviZ reads it.
 
     Groups: ``posterior`` (natural values; a parameter with one copy per cell line or screen is one variable with that
-    dimension), ``prior`` where it can be drawn from, ``sample_stats``, ``posterior_predictive``, ``log_likelihood`` and
+    dimension), ``prior``, ``sample_stats`` of NUTS, ``posterior_predictive``, ``log_likelihood`` and
     ``observed_data``, the last three with one variable per read-out whose wells carry cell line, time and every drug's
     concentration as coordinates. Units are in the attribute ``units`` of every variable.
 
@@ -62,12 +62,9 @@ def _groups(posterior: Posterior) -> dict[str, xr.Dataset]:
         "model_hash": problem.model.hash, "seed": problem.settings.method.seed,
     }  # fmt: skip
     groups = {"posterior": _parameters(problem, posterior.values, attributes)}
-    if posterior.prior is not None:
-        n, objective = problem.objective.n_free, problem.objective
-        natural = np.concatenate(
-            [objective.free.values(posterior.prior[:, :n]), np.exp(posterior.prior[:, n:])], axis=1
-        )
-        groups["prior"] = _parameters(problem, natural[None], attributes)
+    n, objective, before = problem.objective.n_free, problem.objective, posterior.prior
+    natural = np.concatenate([objective.free.values(before[:, :n]), np.exp(before[:, n:])], axis=1)
+    groups["prior"] = _parameters(problem, natural[None], attributes)
     draws = posterior.draws
     statistics = {
         "energy": draws.energy, "lp": -draws.potential, "diverging": draws.diverging, "n_steps": draws.leapfrogs,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from her2pkpd.errors import ComputationError
+from her2pkpd.posterior.bridge import energy_function
 from her2pkpd.posterior.density import Density, Gaussian
 
 ROUND = 10
@@ -115,36 +116,9 @@ class _Potential:
         self.around = around
         self._last.clear()
 
-    def function(self) -> Callable[[Any], Any]:
+    def function(self) -> Any:
         """The JAX function of one point (n,)."""
-        import jax
-        import jax.numpy as jnp
-
-        # JAX hands arguments to the host in a thread that knows nothing of this scope of double precision and would
-        # round them to single: they cross as pairs of 32-bit integers.
-        shapes = (jax.ShapeDtypeStruct((2,), np.uint32), jax.ShapeDtypeStruct((self.density.n, 2), np.uint32))
-
-        def call(words: Any) -> tuple[np.ndarray, np.ndarray]:
-            z = np.ascontiguousarray(np.asarray(words)).view(np.float64)[..., 0]
-            energy, gradient = self.host(z.reshape(-1, z.shape[-1]))
-            shaped = energy.reshape((*z.shape[:-1], 1)), gradient.reshape((*z.shape, 1))
-            return shaped[0].view(np.uint32), shaped[1].view(np.uint32)
-
-        def both(z: Any) -> Any:
-            words = jax.lax.bitcast_convert_type(z, np.uint32)
-            found = jax.pure_callback(call, shapes, words, vmap_method="broadcast_all")
-            return tuple(jax.lax.bitcast_convert_type(x, np.float64) for x in found)
-
-        @jax.custom_jvp
-        def potential(z: Any) -> Any:
-            return both(z)[0]
-
-        @potential.defjvp
-        def tangent(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
-            energy, gradient = both(primals[0])
-            return energy, jnp.dot(gradient, tangents[0])
-
-        return potential
+        return energy_function(self.host, self.density.n)
 
 
 class Nuts:
@@ -301,7 +275,7 @@ class Nuts:
 
         common = {"potential_fn": self.potential.function(), "adapt_step_size": False, "adapt_mass_matrix": False}
         if self.settings.leapfrogs:
-            return HMC(**common, step_size=1.0, num_steps=self.settings.leapfrogs, trajectory_length=None)
+            return HMC(**common, step_size=1.0, num_steps=self.settings.leapfrogs)
         return NUTS(**common, step_size=1.0, max_tree_depth=self.settings.max_tree_depth)
 
     def save(self) -> dict[str, np.ndarray]:

@@ -11,13 +11,14 @@ from her2pkpd.fit.parameters import Free
 _TRIES = 200
 
 
-def prior_draws(objective: Objective, n: int, *, seed: int = 0) -> np.ndarray:
+def prior_draws(objective: Objective, n: int, *, seed: int = 0, loose: bool = False) -> np.ndarray:
     """Unknowns drawn from the prior, within their bounds.
 
     Args:
         objective: the objective of a fit.
         n: draws.
         seed: of the draws.
+        loose: whether to draw noise levels without a prior of their own between their bounds.
 
     Returns:
         (n, n_unknowns).
@@ -26,20 +27,23 @@ def prior_draws(objective: Objective, n: int, *, seed: int = 0) -> np.ndarray:
         InputError: if a noise level is to be estimated that has no prior but its bounds, seven decades wide: data
             drawn with it would look like no plate.
     """
-    loose = [name for name in objective.estimated if name not in objective.level_priors]
-    if loose:
+    vague = [name for name in objective.estimated if name not in objective.level_priors]
+    if vague and not loose:
         remedy = "Give sd (or cv) in [noise], or sd_prior = { median = 0.05, spread = 1.5 }."
-        raise InputError(
-            Problem("drawing from the prior needs a prior of every noise level", remedy, column=", ".join(loose))
-        )
+        rule = "drawing from the prior needs a prior of every noise level"
+        raise InputError(Problem(rule, remedy, column=", ".join(vague)))
     rng = np.random.default_rng(seed)
     free, (low, high) = objective.free, objective.bounds()
     u = np.stack([_one(f, n, rng) for f in free.free], axis=1)
     for centre, members in free.pools:
         sd = free.free[centre].estimate.pool_sd
         u[:, members] = u[:, [centre]] + sd * rng.standard_normal((n, len(members)))
-    levels = [objective.level_priors[name] for name in objective.estimated]
-    u = np.concatenate([u, *[m + s * rng.standard_normal((n, 1)) for m, s in levels]], axis=1)
+    levels = []
+    for i, name in enumerate(objective.estimated, start=len(free)):
+        mean, sd = objective.level_priors.get(name, (np.nan, np.nan))
+        known = name in objective.level_priors
+        levels.append(mean + sd * rng.standard_normal((n, 1)) if known else rng.uniform(low[i], high[i], (n, 1)))
+    u = np.concatenate([u, *levels], axis=1)
     return np.clip(u, low + 1e-9, high - 1e-9)
 
 

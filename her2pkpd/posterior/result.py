@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from her2pkpd.engine import Options
-from her2pkpd.errors import InputError
 from her2pkpd.fit.intervals import DETERMINED_FOLD, DETERMINED_PART
 from her2pkpd.fit.problem import FitProblem
 from her2pkpd.posterior.judge import Diagnosis, diagnose
@@ -35,7 +34,6 @@ class Posterior:
         options: tolerances the engine worked with.
         seconds: wall time of sampling, of this process.
         pareto_k: of importance weights, for Laplace draws: how far the approximation is off; NaN otherwise.
-        log_evidence: log marginal likelihood, from SMC; NaN otherwise.
         max_tree_depth: of NUTS.
     """
 
@@ -46,7 +44,6 @@ class Posterior:
     options: Options
     seconds: float = np.nan
     pareto_k: float = np.nan
-    log_evidence: float = np.nan
     max_tree_depth: int = 0
 
     @property
@@ -82,18 +79,13 @@ class Posterior:
         return diagnose(self)
 
     @cached_property
-    def prior(self) -> np.ndarray | None:
-        """(4000, n_unknowns) draws of the prior; None where it is not proper enough to draw from."""
-        try:
-            return prior_draws(self.problem.objective, 4000)
-        except InputError:
-            return None
+    def prior(self) -> np.ndarray:
+        """(4000, n_unknowns) draws of the prior; noise levels without one are drawn between their bounds."""
+        return prior_draws(self.problem.objective, 4000, loose=True)
 
     @cached_property
     def overlaps(self) -> np.ndarray:
-        """(n_unknowns,) area shared by prior and posterior; NaN where the prior cannot be drawn from."""
-        if self.prior is None:
-            return np.full(self.u.shape[-1], np.nan)
+        """(n_unknowns,) area shared by prior and posterior."""
         # Pooled copies are compared on their own coordinates, not on their deviations.
         free, n = self.problem.objective.free, self.problem.objective.n_free
         before, after = self.prior.copy(), self.flat.copy()

@@ -85,10 +85,10 @@ class Calibration:
         return float(chi2.sf(np.sum((counts - expected) ** 2) / expected, len(counts) - 1))
 
     def table(self) -> pd.DataFrame:
-        """One row per unknown: ``parameter, p_value, mean_rank`` (0.5 if central), ``spread`` (1 if right), ``verdict``.
+        """One row per unknown: ``parameter, p_value, mean_rank, spread, verdict``.
 
-        `spread` is the standard deviation of the ranks in units of a uniform one: above 1 posteriors are too narrow,
-        below 1 too wide.
+        `mean_rank` is 0.5 where truths lie centrally. `spread` is the standard deviation of the ranks in units of a
+        uniform one: above 1 posteriors are too narrow, below 1 too wide.
         """
         unit = (self.ranks + 0.5) / (self.settings.ranked + 1)
         rows = []
@@ -203,8 +203,9 @@ def _batch(
     """Ranks of a batch of plates (C', n), how many were lost, and the part of divergent trajectories."""
     values = simulate_plates(objective, truths, seed=settings.seed + 7919 * (first + 1))
     sound = np.isfinite(values).all(axis=1)
-    sound[sound] = np.isfinite(with_values(objective, values[sound]).many(truths[sound]).costs)
-    truths, lost = truths[sound], int((~sound).sum())
+    sound = np.flatnonzero(sound)
+    sound = sound[np.isfinite(with_values(objective, values[sound]).many(truths[sound]).costs)]
+    truths, lost = truths[sound], len(truths) - len(sound)
     density = PlatesDensity(objective, values[sound], Options(1e-5, 1e-7))
     around = laplace(density, truths)
     how = NutsSettings(
