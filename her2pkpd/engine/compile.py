@@ -52,7 +52,7 @@ def host() -> Target:
     return Target(cpu, features.flatten(), width, fma, special)
 
 
-MANY_SPECIES = 32
+MANY_SPECIES = 40
 """Above so many, the scratch memory of eight lanes no longer fits the first-level cache of 32 kB."""
 
 
