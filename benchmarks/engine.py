@@ -226,7 +226,7 @@ def gradients(repeats: int) -> dict:
 
 
 def patient_gradients(repeats: int) -> dict:
-    """The patient by 12 parameters: the kernel's tangents against AMICI's forward sensitivities, at equal tolerances."""
+    """The patient by 12 parameters: the kernel's tangents against AMICI's forward sensitivities."""
     batch = patients(LANES)
     moved = tuple(batch.model.parameter_index[name] for name in MOVED)
     many, directions = tiled(batch, LANES, 2), Directions(moved)
