@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from her2pkpd.synergy import make_block, score_block
-from her2pkpd.synergy.surface_fit import fit_surfaces, gather, log_doses
+from her2pkpd.synergy.surface_fit import fit_surfaces
 from her2pkpd.synergy.surfaces import braid, musyc
+from her2pkpd.synergy.wells import gather, log_doses
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / "shared" / "data" / "synergy_python_pkg"

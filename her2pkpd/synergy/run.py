@@ -12,8 +12,9 @@ from her2pkpd.data.plate import Plate
 from her2pkpd.data.table import Source
 from her2pkpd.synergy.blocks import Block, read_blocks
 from her2pkpd.synergy.scores import DRAWS, SCORES, BlockScores, score_block
-from her2pkpd.synergy.surface_fit import SurfaceFit, fit_surfaces, gather
+from her2pkpd.synergy.surface_fit import SurfaceFit, fit_surfaces
 from her2pkpd.synergy.surfaces import Surface, braid, musyc, zimmer
+from her2pkpd.synergy.wells import gather
 
 PARAMETRIC_TRUST = 3
 """Wells a surface needs beyond its parameters."""

@@ -13,9 +13,11 @@ from scipy.stats import t as student_t
 
 from her2pkpd.synergy import null_models as null
 from her2pkpd.synergy.blocks import Block
-from her2pkpd.synergy.least_squares import minimise
-from her2pkpd.synergy.surface_fit import LEVEL, Wells, bounds, gather, log_doses, starts
+from her2pkpd.synergy.lanes import descent
+from her2pkpd.synergy.profile import LEVEL
+from her2pkpd.synergy.starts import bounds, starts
 from her2pkpd.synergy.surfaces import Surface, single_agents, slice_curve
+from her2pkpd.synergy.wells import Wells, gather, log_doses
 
 EXCESSES = (
     "bliss_excess_gt0_is_synergy",
@@ -149,26 +151,33 @@ def _single_curves(wells: Wells, doses: np.ndarray, means: np.ndarray) -> np.nda
     """Hill curves of the single drugs in every draw: natural values (b, 1 + 3k)."""
     surface = single_agents(doses.shape[1])
     single = (doses > 0).sum(axis=1) <= 1
-    part = Wells(wells.inputs[single], wells.mean[single], wells.count[single], 0.0)
-    return surface.natural(_fit_draws(surface, part, means[:, single], 16))
+    part = Wells(wells.inputs[single], wells.mean[single], wells.count[single], np.zeros(single.sum()))
+    return surface.natural(_fit_draws(surface, part, part.inputs[None], means[:, single], 16))
 
 
-def _fit_draws(surface: Surface, part: Wells, means: np.ndarray, number: int) -> np.ndarray:
-    """Coordinates (b, p) for the observed means (row 0), from many starts, and for every draw, from the observed."""
-    low, high = bounds(surface, part)
-    weight = np.sqrt(part.count)
+def _fit_draws(surface: Surface, part: Wells, inputs: np.ndarray, means: np.ndarray, number: int) -> np.ndarray:
+    """Coordinates (b, p) for the observed means (row 0), from many starts, and for every draw, from the observed.
 
-    def fit(u: np.ndarray, target: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        def function(x: np.ndarray, lane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            value, slope = surface.with_gradient(part.inputs, x)
-            return (value - target[lane]) * weight, slope * weight[:, None]
+    Args:
+        surface: the curve.
+        part: the observed wells, for bounds and starts.
+        inputs: (1 or b, g, inputs) of every draw.
+        means: (b, g).
+        number: starts.
+    """
+    limits = bounds(surface, part)
+    inputs = np.broadcast_to(inputs, (len(means), *inputs.shape[1:]))
+    weight = np.broadcast_to(np.sqrt(part.count), means.shape)
 
-        found = minimise(function, u, low, high, iterations=steps, tolerance=1e-13)
+    def fit(u: np.ndarray, draws: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        found = descent(surface).minimise(
+            inputs[draws], means[draws], weight[draws], u, limits, iterations=steps, tolerance=1e-13
+        )
         return found.u, found.cost
 
-    u, cost = fit(starts(surface, part, number, 0), np.tile(means[0], (number, 1)), 400)
+    u, cost = fit(starts(surface, part, number, 0), np.zeros(number, dtype=int), 400)
     best = u[np.argmin(cost)]
-    others, _ = fit(np.tile(best, (len(means) - 1, 1)), means[1:], 60)
+    others, _ = fit(np.tile(best, (len(means) - 1, 1)), np.arange(1, len(means)), 60)
     return np.concatenate([best[None], others])
 
 
@@ -199,25 +208,12 @@ def _zip(doses: np.ndarray, means: np.ndarray, curves: np.ndarray) -> np.ndarray
 
 def _slice(dose: np.ndarray, means: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     surface = slice_curve()
-    part = Wells(np.column_stack([log_doses(dose), np.zeros(len(dose))]), means[0], np.ones(len(dose)), 0.0)
-    low, high = bounds(surface, part)
+    own = np.column_stack([log_doses(dose), np.zeros(len(dose))])
+    part = Wells(own, means[0], np.ones(len(dose)), np.zeros(len(dose)))
     inputs = np.stack(
-        [np.broadcast_to(part.inputs[:, 0], means.shape), np.broadcast_to(baseline[:, None], means.shape)], -1
+        [np.broadcast_to(own[:, 0], means.shape), np.broadcast_to(baseline[:, None], means.shape)], axis=-1
     )
-
-    def fit(u: np.ndarray, lanes: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        def function(x: np.ndarray, lane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            value, slope = surface.with_gradient(inputs[lanes[lane]], x)
-            return value - means[lanes[lane]], slope
-
-        found = minimise(function, u, low, high, iterations=steps, tolerance=1e-13)
-        return found.u, found.cost
-
-    first = starts(surface, part, 8, 0)
-    u, cost = fit(first, np.zeros(len(first), dtype=int), 400)
-    best = u[np.argmin(cost)]
-    others, _ = fit(np.tile(best, (len(means) - 1, 1)), np.arange(1, len(means)), 40)
-    return surface(inputs, np.concatenate([best[None], others]))
+    return surface(inputs, _fit_draws(surface, part, inputs, means, 8))
 
 
 def _report(
