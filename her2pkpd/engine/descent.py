@@ -66,9 +66,7 @@ class Descent:
 
     def minimise(
         self,
-        inputs: np.ndarray,
-        observed: np.ndarray,
-        weight: np.ndarray,
+        data: np.ndarray,
         start: np.ndarray,
         bounds: tuple[np.ndarray, np.ndarray],
         *,
@@ -79,9 +77,8 @@ class Descent:
         """Minimise the sum of squares of every lane.
 
         Args:
-            inputs: (S, n, n_inputs) of the observations.
-            observed: (S, n).
-            weight: (S, n) what each residual is multiplied by; 0 for an observation that is not there.
+            data: (S, n, n_inputs + 2) of the observations: inputs, observed value, and what the residual is multiplied
+                by, 0 for an observation that is not there; see `observations`.
             start: (S, p) starting coordinates, clipped into the bounds.
             bounds: lower and upper, each (p,) or (S, p).
             own: (S, n_own) inputs of the lanes.
@@ -94,7 +91,6 @@ class Descent:
         lanes, p = start.shape
         lower, upper = (np.broadcast_to(b, (lanes, p)) for b in bounds)
         limits = np.column_stack([lower, upper, np.full(lanes, tolerance)])
-        data = np.concatenate([inputs, observed[..., None], weight[..., None]], axis=2)
         own = np.zeros((lanes, self.n_own)) if own is None else own
         kernel, width = _kernel(self), compiler.host().width
         u, cost, converged = np.empty((lanes, p)), np.empty(lanes), np.empty(lanes)
@@ -121,6 +117,14 @@ class Descent:
         kernel.kernel(table.ctypes.data, scratch.ctypes.data, 0)
         u = arrays["u"].transpose(0, 2, 1).reshape(-1, start.shape[1])[:lanes]
         return u, arrays["cost"].ravel()[:lanes], arrays["converged"].ravel()[:lanes]
+
+
+def observations(inputs: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Inputs (..., n, n_inputs), observed values (..., n) and weights (..., n) as `Descent.minimise` takes them."""
+    shape = np.broadcast_shapes(inputs.shape[:-1], observed.shape, weight.shape)
+    data = np.empty((*shape, inputs.shape[-1] + 2))
+    data[..., :-2], data[..., -2], data[..., -1] = inputs, observed, weight
+    return data
 
 
 _loaded: dict[Descent, compiler.Loaded] = {}

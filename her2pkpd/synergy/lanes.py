@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from her2pkpd.engine.descent import Descent, Minimum
+from her2pkpd.engine.descent import Descent, Minimum, observations
 from her2pkpd.model.tape import Tape
 from her2pkpd.model.trace import trace
 from her2pkpd.synergy.surfaces import Surface, tape
@@ -48,20 +48,19 @@ class Lanes:
         self._blocks, self._variance = blocks, variance
         size = np.array([-(-len(w.mean) // _ROWS) * _ROWS for w in blocks])
         self._group, self._place = np.zeros(len(blocks), dtype=int), np.zeros(len(blocks), dtype=int)
-        self._data: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._data: list[np.ndarray] = []
         for g in np.unique(size):
             own = np.flatnonzero(size == g)
             self._group[own], self._place[own] = len(self._data), np.arange(len(own))
             self._data.append(self._stacked(own, int(g)))
 
-    def _stacked(self, blocks: np.ndarray, g: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Inputs (b, g, k), mean (b, g) and root weight (b, g) of blocks; rows that are filled up weigh nothing."""
-        inputs = np.zeros((len(blocks), g, self.surface.inputs))
-        mean, weight = np.zeros((2, len(blocks), g))
-        for b, w in enumerate(self._blocks[k] for k in blocks):
-            n = len(w.mean)
-            inputs[b, :n], mean[b, :n], weight[b, :n] = w.inputs, w.mean, self.weight(int(blocks[b]))
-        return inputs, mean, weight
+    def _stacked(self, blocks: np.ndarray, g: int) -> np.ndarray:
+        """Observations (b, g, k + 2) of blocks; rows that are filled up weigh nothing."""
+        data = np.zeros((len(blocks), g, self.surface.inputs + 2))
+        for row, b in zip(data, blocks, strict=True):
+            w = self._blocks[b]
+            row[: len(w.mean)] = observations(w.inputs, w.mean, self.weight(b))
+        return data
 
     @property
     def scatter(self) -> np.ndarray:
@@ -100,13 +99,12 @@ class Lanes:
         low, high = np.broadcast_to(low, u.shape), np.broadcast_to(high, u.shape)
         end, cost, converged = np.empty(u.shape), np.empty(len(u)), np.empty(len(u), dtype=bool)
         own = _own(self.surface, held) if held else None
-        for group, (inputs, mean, weight) in enumerate(self._data):
+        for group, data in enumerate(self._data):
             at = np.flatnonzero(self._group[block] == group)
             if not len(at):
                 continue
-            b = self._place[block[at]]
             found = descent(self.surface, held is not None).minimise(
-                inputs[b], mean[b], weight[b], u[at], (low[at], high[at]),
+                data[self._place[block[at]]], u[at], (low[at], high[at]),
                 own=None if own is None else own[at], iterations=iterations, tolerance=tolerance,
             )  # fmt: skip
             end[at], cost[at], converged[at] = found.u, found.cost, found.converged

@@ -99,7 +99,10 @@ def profile(surface: Surface, lanes: Lanes, blocks: Sequence[Wells], best: Minim
     value, gradient = surface.quantities(best.u[able])
     scale = np.sqrt(variance)
     se = np.stack(
-        [_deviations(surface, blocks[b], lanes.weight(b), best.u[b], g) for b, g in zip(able, gradient, strict=True)]
+        [
+            _deviations(surface, blocks[b], lanes.weight(b), best.u[b], g)
+            for b, g in zip(able.tolist(), gradient, strict=True)
+        ]
     )
     block, which, side = (x.ravel() for x in np.meshgrid(range(len(able)), range(q), [-1.0, 1.0], indexing="ij"))
     span = EFFECT_BOUNDS[1] - EFFECT_BOUNDS[0]

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
+from her2pkpd.engine.descent import observations
 from her2pkpd.synergy import null_models as null
 from her2pkpd.synergy.blocks import Block
 from her2pkpd.synergy.lanes import descent
 from her2pkpd.synergy.profile import LEVEL
 from her2pkpd.synergy.starts import bounds, starts
 from her2pkpd.synergy.surfaces import Surface, single_agents, slice_curve
-from her2pkpd.synergy.wells import Wells, gather, log_doses
+from her2pkpd.synergy.wells import Wells, distinct, gather, log_doses
 
 EXCESSES = (
     "bliss_excess_gt0_is_synergy",
@@ -73,7 +74,7 @@ def score_block(
         The `BlockScores`.
     """
     wells = gather(block.doses, block.survival)
-    doses = np.unique(block.doses, axis=0)
+    doses, _ = distinct(block.doses)
     means, degrees = _draws(block, wells, draws, seed, noise)
     values, status, curves = _all_scores(block, wells, doses, means)
     return _report(block, doses[(doses > 0).all(axis=1)], values, status, degrees, curves)
@@ -83,8 +84,7 @@ def _draws(
     block: Block, wells: Wells, draws: int, seed: int, noise: tuple[float, int] | None
 ) -> tuple[np.ndarray, int]:
     """Mean responses (1 + draws, g), the observed ones first, and the degrees of freedom of their scatter."""
-    _, where = np.unique(block.doses, axis=0, return_inverse=True)
-    where = where.ravel()
+    _, where = distinct(block.doses)
     degrees = wells.n - len(wells.mean)
     rng = np.random.default_rng(seed)
     if degrees >= 3:
@@ -166,13 +166,10 @@ def _fit_draws(surface: Surface, part: Wells, inputs: np.ndarray, means: np.ndar
         number: starts.
     """
     limits = bounds(surface, part)
-    inputs = np.broadcast_to(inputs, (len(means), *inputs.shape[1:]))
-    weight = np.broadcast_to(np.sqrt(part.count), means.shape)
+    data = observations(inputs, means, np.sqrt(part.count))
 
     def fit(u: np.ndarray, draws: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        found = descent(surface).minimise(
-            inputs[draws], means[draws], weight[draws], u, limits, iterations=steps, tolerance=1e-13
-        )
+        found = descent(surface).minimise(data[draws], u, limits, iterations=steps, tolerance=1e-13)
         return found.u, found.cost
 
     u, cost = fit(starts(surface, part, number, 0), np.zeros(number, dtype=int), 400)

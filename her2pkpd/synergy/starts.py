@@ -52,10 +52,12 @@ def _drug_of(parameter: Parameter) -> int:
 
 
 def starts(surface: Surface, wells: Wells, number: int, seed: int) -> np.ndarray:
-    """Starting coordinates (number, p): a guess from the corners of the block, then Sobol points around it."""
+    """Starting coordinates (number, p): a guess from the corners of the block, then Sobol points around it.
+
+    They may lie outside the bounds.
+    """
     rows = np.array([_guess(p, surface.n_drugs, wells) for p in surface.parameters])
-    low, high = bounds(surface, wells)
-    return np.clip(rows[:, 0] + _cloud(len(rows), number, seed) * rows[:, 1], low, high)
+    return rows[:, 0] + _cloud(len(rows), number, seed) * rows[:, 1]
 
 
 @lru_cache(maxsize=64)
@@ -74,8 +76,7 @@ def _guess(parameter: Parameter, k: int, wells: Wells) -> tuple[float, float]:
     value = parameter.start
     if parameter.kind in ("effect", "plateau"):
         digits = "12" if parameter.name == "E3" and k == 2 else parameter.name[1:].replace("0", "")
-        distance = np.abs(wells.rank[:, :k] - [float(str(i + 1) in digits) for i in range(k)]).sum(axis=1)
-        value = float(wells.mean[distance <= distance.min() + 1e-9].mean())
+        value = wells.corner(tuple(str(i + 1) in digits for i in range(k)))
     elif parameter.kind == "fraction":
         value = FIRST_FRACTION
     return value, SPREAD[parameter.kind]

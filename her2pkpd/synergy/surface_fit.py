@@ -21,7 +21,7 @@ from her2pkpd.synergy.surfaces import Surface
 from her2pkpd.synergy.wells import Wells, gather, log_doses
 
 _REWEIGHTINGS = 3
-_MANY, _ROUNDS, _ROUNDS_OF_MANY = 10, ((8, 3), (3, 400)), ((16, 12), (3, 400))
+_MANY, _ROUNDS, _ROUNDS_OF_MANY = 10, ((8, 2), (2, 400)), ((16, 12), (3, 400))
 """Rounds of a search, as lanes kept and iterations: of a surface of few parameters, and from `_MANY` on."""
 
 
@@ -136,7 +136,7 @@ def _weighted(surface: Surface, blocks: Sequence[Wells], even: Minimum) -> tuple
     variance = [relative_variance(surface, w, u) for w, u in zip(blocks, even.u, strict=True)]
     uneven = np.array([np.ptp(v) > 0 for v in variance])
     u, cost, converged = even.u.copy(), even.cost.copy(), even.converged.copy()
-    at = np.flatnonzero(uneven)
+    at = np.flatnonzero(uneven).tolist()
     limits = np.array([bounds(surface, w) for w in blocks])
     for _ in range(_REWEIGHTINGS * bool(len(at))):
         own = Lanes(surface, [blocks[b] for b in at], [variance[b] for b in at])
@@ -146,6 +146,6 @@ def _weighted(surface: Surface, blocks: Sequence[Wells], even: Minimum) -> tuple
             variance[b] = relative_variance(surface, blocks[b], u[b])
     lanes = Lanes(surface, blocks, variance)
     if len(at):
-        found = lanes.minimise(at, u[at], limits[at, 0], limits[at, 1])
+        found = lanes.minimise(np.array(at), u[at], limits[at, 0], limits[at, 1])
         u[at], cost[at] = found.u, found.cost
     return lanes, Minimum(u, cost + lanes.scatter, converged), uneven
