@@ -4,7 +4,7 @@
 
 Both see the same fresh surfaces, those of `synergy_coverage.py`: four models, three kinds of error. The package (GPL)
 is run, never read or copied; its intervals are 95 % bootstrap intervals of DRAWS draws. Writes
-results/synergy_peer_coverage.json. Forty surfaces and 100 draws take the package about twenty minutes.
+results/synergy_peer_coverage.json. Twenty surfaces and 100 draws take the package about ten minutes.
 """
 
 import json
@@ -91,4 +91,4 @@ def _off(cases: dict, side: str, n: int) -> list[str]:
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    main(given[0], int(given[1]) if len(given) > 1 else 40, int(given[2]) if len(given) > 2 else 100)
+    main(given[0], int(given[1]) if len(given) > 1 else 20, int(given[2]) if len(given) > 2 else 100)

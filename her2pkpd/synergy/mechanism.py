@@ -80,8 +80,9 @@ class MechanisticSynergy:
 
     Attributes:
         table: per dose pair and draw-free summary: ``concentration ..., survival, expected, excess, lower, upper``.
-        arms: per arm ``arm, excess_without, lost, shapley, lower, upper``: the mean excess over the doses with the arm
-            off, what is lost by that, and its Shapley value with the band of the draws.
+        arms: per arm ``arm, excess_without, lost, shapley, lower, upper, above_0, largest``: the mean excess over the
+            doses with the arm off, what is lost by that, its Shapley value with the band of the draws, and the shares
+            of draws in which that value is above zero, and in which it is the largest of all.
         excess: (n_draws,) mean excess over the doses.
     """
 
@@ -249,15 +250,25 @@ def _table(combination: Combination, combined: np.ndarray, expected: np.ndarray,
 
 def _arm_table(arms: Sequence[Arm], value: Mapping[frozenset[int], np.ndarray]) -> pd.DataFrame:
     n, everything = len(arms), frozenset(range(len(arms)))
+    names = ["arm", "excess_without", "lost", "shapley", "lower", "upper", "above_0", "largest"]
+    if not n:
+        return pd.DataFrame(columns=names)
+    shares = np.stack([_shapley(i, n, value) for i in range(n)])
+    first = np.where(shares.max(axis=0) > _NEGLIGIBLE, shares.argmax(axis=0), -1)
     rows = []
-    for i, arm in enumerate(arms):
+    for i, (arm, share) in enumerate(zip(arms, shares, strict=True)):
         without = value[everything - {i}]
-        share = np.zeros_like(without)
-        for subset, worth in value.items():
-            if i not in subset:
-                weight = factorial(len(subset)) * factorial(n - len(subset) - 1) / factorial(n)
-                share = share + weight * (value[subset | {i}] - worth)
         low, high = np.quantile(share, [0.025, 0.975])
-        lost = value[everything] - without
-        rows.append((arm.name, np.median(without), np.median(lost), np.median(share), low, high))
-    return pd.DataFrame(rows, columns=["arm", "excess_without", "lost", "shapley", "lower", "upper"])
+        middle = [np.median(x) for x in (without, value[everything] - without, share)]
+        rows.append((arm.name, *middle, low, high, np.mean(share > _NEGLIGIBLE), np.mean(first == i)))
+    return pd.DataFrame(rows, columns=names)
+
+
+def _shapley(arm: int, n: int, value: Mapping[frozenset[int], np.ndarray]) -> np.ndarray:
+    """(draws,) what an arm adds, averaged over all orders of switching n arms on."""
+    share = np.zeros_like(value[frozenset()])
+    for subset, worth in value.items():
+        if arm not in subset:
+            weight = factorial(len(subset)) * factorial(n - len(subset) - 1) / factorial(n)
+            share = share + weight * (value[subset | {arm}] - worth)
+    return share
