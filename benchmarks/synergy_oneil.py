@@ -10,8 +10,8 @@ additivity (over independence where the first drug has no curve), in per cent. T
 blocks, from measured single agents.
 
 Whether a curve can be inferred at all is asked first: with the first drug at its lowest dose, wells of one line that
-share second drug and dose should agree whatever the first drug is. `agreement` is how much of their variance the mean of
-the others explains, beside what the place of the dose among the four (lowest ... highest), of whichever drug, explains.
+share second drug and dose should agree whatever the first drug is. `agreement` is how much of their variance the mean
+of the others explains, beside what the place of the dose among the four, of whichever drug, explains.
 Writes results/synergy_oneil.json.
 """
 

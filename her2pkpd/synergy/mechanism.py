@@ -7,7 +7,7 @@ adds over all orders of switching arms on (Shapley 1953), which sum to the whole
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import factorial
 
@@ -67,6 +67,10 @@ class Combination:
     time: float = 72.0
     read_out: str = "viability"
     seeded: float = 5000.0
+
+    def at(self, doses: np.ndarray) -> "Combination":
+        """The same at other doses (m, k)."""
+        return replace(self, doses=doses)
 
     def model(self) -> Model:
         """The well with these drugs and ligands."""
@@ -151,7 +155,7 @@ def mechanistic_synergy(
     """
     model = combination.model()
     arms = arms_of(model, combination.drugs) if arms is None else list(arms)
-    base = _parameter_draws(model, draws)
+    base = parameter_draws(model, draws)
     subsets = [frozenset(s) for n in range(len(arms) + 1) for s in combinations(range(len(arms)), n)]
     blocks = []
     for on in subsets:
@@ -172,7 +176,13 @@ def mechanistic_synergy(
     return MechanisticSynergy(table, _arm_table(arms, value), value[everything])
 
 
-def _parameter_draws(model: Model, draws: Mapping[str, np.ndarray] | None) -> np.ndarray:
+def parameter_draws(model: Model, draws: Mapping[str, np.ndarray] | None) -> np.ndarray:
+    """Parameters of a model (n, n_parameters): the draws (n,) of those it has, the others at their values.
+
+    Args:
+        model: the model.
+        draws: by parameter name; names it does not have are passed over. None gives its own values once.
+    """
     known = {n: np.asarray(v, dtype=float) for n, v in (draws or {}).items() if n in model.parameter_index}
     n = max((len(v) for v in known.values()), default=1)
     values = np.tile(model.default_parameters(), (n, 1))

@@ -120,7 +120,7 @@ def _all_scores(
         status[score] = np.where(np.isnan(alone[0]).any(axis=-1), NO_SINGLE, OK).astype(object)
     if not block.has_curves:
         return values, status, np.full(1 + 3 * k, np.nan)
-    curves = _single_curves(wells, doses, means)
+    curves = single_curves(wells, doses, means)
     e0, e1, h, c = curves[:, 0], *(curves[:, None, 1 + j * k : 1 + (j + 1) * k] for j in range(3))
     loewe = null.loewe_expected(combined[None], e0[:, None], e1, h, c)
     values["loewe_excess_gt0_is_synergy"] = unit * (loewe - observed)
@@ -147,8 +147,17 @@ def _alone(doses: np.ndarray, means: np.ndarray, combined: np.ndarray, drug: int
     return result
 
 
-def _single_curves(wells: Wells, doses: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Hill curves of the single drugs in every draw: natural values (b, 1 + 3k)."""
+def single_curves(wells: Wells, doses: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Hill curves of the single drugs, which share their untreated response, in every draw.
+
+    Args:
+        wells: a block's.
+        doses: (g, k) of its distinct combinations.
+        means: (b, g) responses: the observed ones, from which all searches start, then those of the draws.
+
+    Returns:
+        (b, 1 + 3k) natural values: E0, plateaus, slopes, potencies.
+    """
     surface = single_agents(doses.shape[1])
     single = (doses > 0).sum(axis=1) <= 1
     part = Wells(wells.inputs[single], wells.mean[single], wells.count[single], np.zeros(single.sum()))
