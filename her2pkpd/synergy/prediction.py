@@ -93,16 +93,20 @@ def prediction_score(table: pd.DataFrame) -> pd.DataFrame:
         Per model: ``model, combinations, undefined, rmse, bias`` (predicted minus measured), ``r2`` (of the measured
         values' variance) and ``coverage`` of the 95 % band.
     """
+    names = ["model", "combinations", "undefined", "rmse", "bias", "r2", "coverage"]
     rows = []
     for model, part in table.groupby("model", sort=False):
         known = part.dropna(subset=["predicted"])
+        if not len(known):
+            rows.append((model, 0, len(part), *[np.nan] * 4))
+            continue
         measured, predicted = (known[c].to_numpy(dtype=float) for c in ("measured", "predicted"))
-        off, variance = predicted - measured, float(np.sum((measured - measured.mean()) ** 2)) if len(known) else 0.0
+        off, variance = predicted - measured, float(np.sum((measured - measured.mean()) ** 2))
         held = (known["lower"].to_numpy() <= measured) & (measured <= known["upper"].to_numpy())
         r2 = 1 - float(np.sum(off**2)) / variance if variance > 0 else np.nan
-        size = float(np.sqrt(np.mean(off**2))) if len(known) else np.nan
+        size = float(np.sqrt(np.mean(off**2)))
         rows.append((model, len(known), len(part) - len(known), size, off.mean(), r2, held.mean()))
-    return pd.DataFrame(rows, columns=["model", "combinations", "undefined", "rmse", "bias", "r2", "coverage"])
+    return pd.DataFrame(rows, columns=names)
 
 
 def _combined(block: Block) -> tuple[Wells, np.ndarray]:
