@@ -21,7 +21,7 @@ from her2pkpd.synergy.surfaces import Surface
 from her2pkpd.synergy.wells import Wells, gather, log_doses
 
 _REWEIGHTINGS = 3
-_MANY, _ROUNDS, _ROUNDS_OF_MANY = 10, ((8, 2), (2, 400)), ((16, 12), (3, 400))
+_MANY, _ROUNDS, _ROUNDS_OF_MANY = 10, ((8, 2), (2, 2000)), ((16, 12), (3, 2000))
 """Rounds of a search, as lanes kept and iterations: of a surface of few parameters, and from `_MANY` on."""
 
 
@@ -98,7 +98,8 @@ def fit_surfaces(
     ends, weighted, best = np.full((len(blocks), len(surface.reported), 2), np.nan), np.zeros(len(blocks), bool), even
     if intervals:
         lanes, best, weighted = _weighted(surface, blocks, even)
-        ends = profile(surface, lanes, blocks, best)
+        ends, best = profile(surface, lanes, blocks, best)
+        rss = np.where(weighted, rss, np.minimum(rss, best.cost))
     return [
         SurfaceFit(surface, best.u[b], ends[b], float(rss[b]), w.n, bool(even.converged[b]), bool(weighted[b]))
         for b, w in enumerate(blocks)
