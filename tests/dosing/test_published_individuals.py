@@ -1,7 +1,7 @@
 """Most probable parameters of single individuals against NONMEM and nlmixr: covariates that change, two endpoints.
 
-Sources: the test suite of posologyr (test_map_nm.R: POSTHOC estimates of NONMEM, weight and sex changing at every record;
-test_multi_outputs.R: posthoc estimates of nlmixr for the first warfarin subject).
+Sources: the test suite of posologyr. test_map_nm.R has POSTHOC estimates of NONMEM, weight and sex changing at every
+record; test_multi_outputs.R has posthoc estimates of nlmixr for the first warfarin subject.
 """
 
 import numpy as np
