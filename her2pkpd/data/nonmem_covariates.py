@@ -6,6 +6,7 @@ observation carried forward): the earlier row's value. Blank cells take the neig
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -92,9 +93,24 @@ def time_varying(
     return first, holds
 
 
+def filled(subject: Subject, names: Sequence[str], carry: Carry) -> Subject:
+    """The subject with the blanks of its covariates filled as `carry` says.
+
+    Raises:
+        InputError: as `steps`.
+    """
+    _check(subject, names, carry)
+    own = {
+        name: (times, np.array(_filled(values, carry)))
+        for name, (times, values) in subject.covariates.items()
+        if name in names
+    }
+    return replace(subject, covariates={**subject.covariates, **own})
+
+
 def changing(subject: Subject, names: Sequence[str]) -> bool:
     """Whether any of the covariates takes two values within the individual."""
-    return any(len(set(_filled(subject.covariates[name][1], "locf"))) > 1 for name in names)
+    return any(len({x for x in subject.covariates[name][1] if given(x)}) > 1 for name in names)
 
 
 def _check(subject: Subject, names: Sequence[str], carry: Carry) -> None:
@@ -104,22 +120,23 @@ def _check(subject: Subject, names: Sequence[str], carry: Carry) -> None:
     missing = [n for n in names if n not in subject.covariates]
     if missing:
         raise InputError([Problem(f"there is no covariate '{n}'", f"Columns: {known}.", column=n) for n in missing])
-    empty = [n for n in names if not any(_given(x) for x in subject.covariates[n][1])]
+    empty = [n for n in names if not any(given(x) for x in subject.covariates[n][1])]
     if empty:
         rule, row = f"individual {subject.id} has no value of this covariate", int(subject.rows[0])
         raise InputError([Problem(rule, "Give it in at least one row.", row=row, column=n) for n in empty])
 
 
-def _given(value: Any) -> bool:
+def given(value: Any) -> bool:
+    """Whether a cell holds anything."""
     return value not in ("", ".") if isinstance(value, str) else bool(np.isfinite(value))
 
 
 def _filled(values: np.ndarray, carry: Carry) -> list[Any]:
     """Blanks filled from the next value ("nocb") or the last one ("locf"), and from the other side at the ends."""
-    given = np.flatnonzero([_given(x) for x in values])
+    known = np.flatnonzero([given(x) for x in values])
     found = []
     for i in range(len(values)):
-        position = int(np.searchsorted(given, i, side="left" if carry == "nocb" else "right"))
+        position = int(np.searchsorted(known, i, side="left" if carry == "nocb" else "right"))
         position = position if carry == "nocb" else position - 1
-        found.append(values[given[min(max(position, 0), given.size - 1)]])
+        found.append(values[known[min(max(position, 0), known.size - 1)]])
     return found

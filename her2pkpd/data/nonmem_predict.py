@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from her2pkpd.data.nonmem import Compartment, Occasions, Subject, read_nonmem, records
-from her2pkpd.data.nonmem_covariates import Carry, Covariates, changing, time_varying
+from her2pkpd.data.nonmem_covariates import Carry, Covariates, changing, filled, given, time_varying
 from her2pkpd.data.table import Source
 from her2pkpd.dosing.records import Record
 from her2pkpd.dosing.schedule import compile_schedule
@@ -72,18 +72,20 @@ def predict(
     model = _chosen(entry, pk)
     subjects = read_nonmem(source, occasions=occasions)
     columns = _columns(subjects[0], covariates, model)
+    _check(subjects, columns)
     hours = quantity(f"1 {time_unit}", "h")
     amount = convert(1.0, amount_unit, "nmol", molar_mass=entry.molar_mass.canonical)
-    subjects = [_canonical(s, hours, amount) for s in subjects]
     names = [c.column for c in columns]
+    subjects = [filled(_canonical(s, hours, amount), names, carry) for s in subjects]
     varying = {c.covariate for c in columns if any(changing(s, [c.column]) for s in subjects)}
 
     def rule(values: Covariates) -> dict[str, float]:
-        given = _read(values, columns)
-        return dict(named_parameters({entry.name: (model.individual(given), model.released_values(given))}))
+        own = _read(values, columns)
+        return dict(named_parameters({entry.name: (model.individual(own), model.released_values(own))}))
 
     people = [time_varying(s, names, rule, carry) for s in subjects]
-    system = _system(entry, model, _read(subjects[0].at_row(int(subjects[0].rows[0])), columns), varying)
+    typical = _read({name: subjects[0].first(name) for name in names}, columns)
+    system = _system(entry, model, typical, varying)
     lanes = [[*_doses(s, entry, model, columns), *holds] for s, (_, holds) in zip(subjects, people, strict=True)]
     parameters = np.array([system.parameter_vector(first) for first, _ in people])
     return _table(subjects, _solve(system, lanes, parameters, subjects), entry, time_unit, hours)
@@ -139,27 +141,42 @@ def _columns(subject: Subject, given: Sequence[str], model: PharmacokineticModel
     return list(found.values())
 
 
+def _check(subjects: Sequence[Subject], columns: Sequence[Column]) -> None:
+    """Every covariate of every row.
+
+    Raises:
+        InputError: listing all that are not what the library takes.
+    """
+    problems = Problems()
+    for subject in subjects:
+        for c in columns:
+            values = subject.covariates[c.column][1]
+            for row, value in zip(subject.rows, values, strict=True):
+                if given(value) and (wrong := _wrong(c, value)):
+                    problems.add(*wrong, row=int(row), column=c.column, value=value)
+    problems.raise_any()
+
+
+def _wrong(column: Column, value: Any) -> tuple[str, str] | None:
+    """What is wrong with a covariate, and what to do about it."""
+    name = column.covariate
+    if name in COVARIATE_UNITS:
+        fine = not isinstance(value, str) and (value > 0 or (name == "trastuzumab_baseline" and value == 0))
+        return None if fine else (f"{name} must be a positive number", "Correct it, or leave it blank.")
+    if name in COVARIATE_FLAGS:
+        return None if value in (0, 1) else (f"{name} must be 0 or 1", "1 says yes.")
+    return None if value in COVARIATE_WORDS[name] else (f"unknown {name}", nearest(str(value), COVARIATE_WORDS[name]))
+
+
 def _read(values: Covariates, columns: Sequence[Column]) -> dict[str, Any]:
     """Covariates by the library's names and in its units."""
     found: dict[str, Any] = {}
-    problems = Problems()
     for c in columns:
         value = values[c.column]
         if c.covariate in COVARIATE_UNITS:
-            if isinstance(value, str) or (not value > 0 and c.covariate != "trastuzumab_baseline"):
-                problems.add("a covariate must be a positive number", "Correct it.", column=c.column, value=value)
-                continue
             found[c.covariate] = quantity(f"{float(value)} {c.unit}", COVARIATE_UNITS[c.covariate])
-        elif c.covariate in COVARIATE_FLAGS:
-            if value not in (0, 1):
-                problems.add(f"{c.covariate} must be 0 or 1", "Correct it.", column=c.column, value=value)
-            found[c.covariate] = bool(value)
         else:
-            if value not in COVARIATE_WORDS[c.covariate]:
-                known = nearest(str(value), COVARIATE_WORDS[c.covariate])
-                problems.add(f"unknown {c.covariate}", known, column=c.column, value=value)
-            found[c.covariate] = value
-    problems.raise_any()
+            found[c.covariate] = bool(value) if c.covariate in COVARIATE_FLAGS else value
     return found
 
 

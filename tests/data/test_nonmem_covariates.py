@@ -191,6 +191,10 @@ BAD = {
     "no such column": (lambda: predict(FRAME, "trastuzumab", covariates=["WT=weight"]), "no such column"),
     "not in the model": (lambda: predict(FRAME, "trastuzumab", covariates=["weight=ecd"]), "no such covariate"),
     "negative weight": (lambda: predict(FRAME.assign(weight=-1.0), "trastuzumab"), "positive number"),
+    "words": (lambda: predict(FRAME.assign(tumour_type="lung"), "trastuzumab"), "unknown tumour_type"),
+    "yes or no": (lambda: predict(FRAME.assign(liver_metastases=2), "trastuzumab"), "must be 0 or 1"),
+    "never given": (lambda: predict(FRAME.assign(weight=None), "trastuzumab"), "no value of this covariate"),
+    "unit of another kind": (lambda: predict(FRAME, "trastuzumab", covariates=["weight=weight:mL"]), "cannot be conv"),
     "no pharmacokinetics": (lambda: predict(FRAME, "SYD985"), "no pharmacokinetics"),
     "no such model": (lambda: predict(FRAME, "trastuzumab", pk="Bruno"), "no model of that name"),
     "unknown compartment": (lambda: predict(FRAME.assign(CMT=3), "trastuzumab"), "does not have"),
@@ -203,6 +207,19 @@ def test_what_cannot_be_is_said(name):
     call, words = BAD[name]
     with pytest.raises(InputError, match=words):
         call()
+
+
+def test_every_bad_covariate_is_named_with_its_row():
+    with pytest.raises(InputError) as caught:
+        predict(FRAME.assign(weight=[70.0, -1.0, 75.0, 0.0, 60.0, 60.0, 66.0, 90.0]), "trastuzumab")
+    assert [(p.row, p.column) for p in caught.value.problems] == [(3, "weight"), (5, "weight")]
+
+
+def test_blank_covariates_of_a_dosing_row_are_filled_too():
+    """Bioavailability and lag are read at the dose, where the file may leave the covariate to its neighbours."""
+    blank = FRAME.assign(weight=[None, *FRAME["weight"][1:]]).assign(CMT=1)
+    found, whole = (predict(x, "trastuzumab", pk="Quartino 2016") for x in (blank, FRAME.assign(CMT=1)))
+    np.testing.assert_allclose(found["PRED"], whole["PRED"], rtol=1e-8)
 
 
 def test_a_number_of_molecules_cannot_vary_in_time():
