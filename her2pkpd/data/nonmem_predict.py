@@ -1,5 +1,6 @@
 """The library's population models on NONMEM-style data: what the typical patient of every row's covariates has."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def predict(
     model = _chosen(entry, pk)
     subjects = read_nonmem(source, occasions=occasions)
     columns = _columns(subjects[0], covariates, model)
-    _check(subjects, columns)
+    _check(subjects, columns, Problems(str(source) if isinstance(source, (str, os.PathLike)) else None))
     hours = quantity(f"1 {time_unit}", "h")
     amount = convert(1.0, amount_unit, "nmol", molar_mass=entry.molar_mass.canonical)
     names = [c.column for c in columns]
@@ -141,13 +142,12 @@ def _columns(subject: Subject, given: Sequence[str], model: PharmacokineticModel
     return list(found.values())
 
 
-def _check(subjects: Sequence[Subject], columns: Sequence[Column]) -> None:
+def _check(subjects: Sequence[Subject], columns: Sequence[Column], problems: Problems) -> None:
     """Every covariate of every row.
 
     Raises:
         InputError: listing all that are not what the library takes.
     """
-    problems = Problems()
     for subject in subjects:
         for c in columns:
             values = subject.covariates[c.column][1]
@@ -161,11 +161,19 @@ def _wrong(column: Column, value: Any) -> tuple[str, str] | None:
     """What is wrong with a covariate, and what to do about it."""
     name = column.covariate
     if name in COVARIATE_UNITS:
-        fine = not isinstance(value, str) and (value > 0 or (name == "trastuzumab_baseline" and value == 0))
+        number = _number(value)  # a column with a single text cell is all text
+        fine = number > 0 or (name == "trastuzumab_baseline" and number == 0)
         return None if fine else (f"{name} must be a positive number", "Correct it, or leave it blank.")
     if name in COVARIATE_FLAGS:
-        return None if value in (0, 1) else (f"{name} must be 0 or 1", "1 says yes.")
+        return None if _number(value) in (0, 1) else (f"{name} must be 0 or 1", "1 says yes.")
     return None if value in COVARIATE_WORDS[name] else (f"unknown {name}", nearest(str(value), COVARIATE_WORDS[name]))
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return np.nan
 
 
 def _read(values: Covariates, columns: Sequence[Column]) -> dict[str, Any]:
@@ -176,7 +184,7 @@ def _read(values: Covariates, columns: Sequence[Column]) -> dict[str, Any]:
         if c.covariate in COVARIATE_UNITS:
             found[c.covariate] = quantity(f"{float(value)} {c.unit}", COVARIATE_UNITS[c.covariate])
         else:
-            found[c.covariate] = bool(value) if c.covariate in COVARIATE_FLAGS else value
+            found[c.covariate] = bool(_number(value)) if c.covariate in COVARIATE_FLAGS else value
     return found
 
 
