@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_gr(commands.add_parser)
     _add_synergy(commands.add_parser)
     _add_assay(commands.add_parser)
+    _add_predict(commands.add_parser)
     _add_nca(commands.add_parser)
     _add_library(commands.add_parser, "drugs", "drug", "trastuzumab", _drugs)
     _add_library(commands.add_parser, "cell-lines", "cell line", "SK-BR-3", _cell_lines)
@@ -205,6 +206,45 @@ def _add_assay(add: _Add) -> None:
     _add_output(parser, "OUT.csv", "table to write")
 
 
+def _add_predict(add: _Add) -> None:
+    parser = _command(
+        add,
+        "predict",
+        _predict,
+        "what a published population model gives for a NONMEM-style file",
+        """
+        Plasma concentrations of a library drug for the doses and covariates of every individual in DATA.csv, with
+        covariates that change on the way; AMT in mg, RATE in mg per unit of TIME.
+
+        OUT.csv has one row per observation: ID, occasion, TIME, time_unit, DVID, DV, PRED, unit, status.
+        """,
+    )
+    parser.add_argument("data", metavar="DATA.csv", help="ID, TIME, AMT, EVID ... and covariates")
+    parser.add_argument("--drug", required=True, metavar="NAME", help="drug of the library")
+    parser.add_argument("--pk", metavar="MODEL", help="which of its models; the first by default")
+    parser.add_argument(
+        "--covariate",
+        action="append",
+        default=[],
+        metavar="COLUMN=NAME[:UNIT]",
+        help="which column is which covariate, as in WT=weight or ALB=albumin:g/dL",
+    )
+    parser.add_argument(
+        "--carry",
+        choices=("nocb", "locf"),
+        default="nocb",
+        help="covariates between two rows: the next row's (default, as NONMEM does) or the last row's",
+    )
+    parser.add_argument(
+        "--occasions",
+        choices=("refuse", "split"),
+        default="refuse",
+        help="a TIME that starts again at a reset: refuse it (default), or begin a new occasion",
+    )
+    parser.add_argument("--time-unit", default="h", metavar="UNIT", help="of TIME and II: h (default), d ...")
+    _add_output(parser, "OUT.csv", "table to write")
+
+
 def _add_nca(add: _Add) -> None:
     parser = _command(
         add,
@@ -273,6 +313,23 @@ def _assay(options: argparse.Namespace) -> None:
     frame = assay_file(options.kind, options.file, options.out, edition=options.edition, force=options.force)
     counts = ", ".join(f"{n} {call}" for call, n in frame["call"].value_counts().items())
     _print(f"{len(frame)} case{'s' if len(frame) != 1 else ''}: {counts}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from her2pkpd.data.nonmem_predict import predict_file
+
+    found = predict_file(
+        options.data,
+        options.drug,
+        options.out,
+        force=options.force,
+        pk=options.pk,
+        covariates=options.covariate,
+        carry=options.carry,
+        occasions=options.occasions,
+        time_unit=options.time_unit,
+    )
+    _print(f"{len(found)} observations of {found['ID'].nunique()} individuals")
 
 
 def _nca(options: argparse.Namespace) -> None:

@@ -33,7 +33,9 @@ def crowding(build: Builder, populations: Sequence[str]) -> None:
     )
 
 
-def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str] = (), damaged: bool = False) -> None:
+def signal_driven_growth(
+    build: Builder, population: str, *, toxic: Sequence[str] = (), damaged: bool = False, effectors: bool = False
+) -> None:
     """Division and death of one population.
 
     Adds the quantities ``mu.<population>`` (division, 1/h) and ``death.<population>`` (1/h).
@@ -45,6 +47,7 @@ def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str
         population: name of the population; ``signal.<population>`` and ``crowding`` must exist or come later.
         toxic: drugs in the medium with toxicity off the HER2 family.
         damaged: whether payloads kill these cells; damaged cells do not divide (see `her2pkpd.mechanisms.dying`).
+        effectors: whether effector cells kill as well, at ``adcc.<population>`` (see `her2pkpd.mechanisms.adcc`).
     """
 
     def own(p: Scope, name: str) -> Any:
@@ -59,7 +62,8 @@ def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str
 
     def death(s: Scope, p: Scope) -> Any:
         total = own(p, "k_apo") * (1.0 - hill(s[f"signal.{population}"], own(p, "S_crit"), p["n_crit"]))
-        return total + _toxicity(s, p, toxic, own(p, "tolerance"))
+        total = total + _toxicity(s, p, toxic, own(p, "tolerance"))
+        return total + s[f"adcc.{population}"] if effectors else total
 
     cells = count(population)
     build.quantity(f"mu.{population}", division, "1/h", "division rate")

@@ -21,6 +21,7 @@ ELSEWHERE = ("xenograft", "patient")
 
 MAX_TIMES = 1_000_000
 MAX_CELLS = 1e12
+MAX_EFFECTORS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class WellScenario:
         parameters: overrides by name, canonical units.
         times: output times, h, ascending.
         variables: what to report; empty means every output there is.
+        explicit_dar: whether every payload number of a conjugate is a species of its own.
+        effectors: effector cells per target cell seeded, or None for none.
     """
 
     cell_lines: Mapping[str, float]
@@ -48,6 +51,8 @@ class WellScenario:
     drugs: Mapping[str, Drug] = field(default_factory=dict)
     lines: Mapping[str, CellLine] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    explicit_dar: bool = False
+    effectors: float | None = None
 
 
 def read_scenario(path: str | Path) -> WellScenario:
@@ -66,6 +71,8 @@ def read_scenario(path: str | Path) -> WellScenario:
         system.complain("cell_lines", "a co-culture has at least two cell lines", 'Add one, or say kind = "well".')
     volume = system.quantity("volume", "L", 1e-4, low=1e-9)
     ligand = _ligand(system)
+    explicit_dar = bool(system.flag("explicit_dar", False))
+    effectors = _effectors(system)
     drugs: dict[str, Drug] = {}
     events = _events(top.sections("dose"), library, drugs, ligand)
     parameters = top.get("parameters", dict, {}, words="a table [parameters]") or {}
@@ -75,7 +82,18 @@ def read_scenario(path: str | Path) -> WellScenario:
     top.finish()
     problems.raise_any()
     assert times is not None
-    return WellScenario(seeded, volume, times, variables, ligand, tuple(events), drugs, lines, dict(parameters))
+    return WellScenario(
+        seeded, volume, times, variables, ligand, tuple(events), drugs, lines, dict(parameters), explicit_dar, effectors
+    )
+
+
+def _effectors(system: Section) -> float | None:
+    """Effector cells per target cell; only a number says so, since "20:1" could be read either way."""
+    number = system.number("effectors", None)
+    if number is not None and not 0.0 <= number <= MAX_EFFECTORS:
+        rule = f"must be a number from 0 to {MAX_EFFECTORS:g}"
+        system.complain("effectors", rule, "Give effector cells per target cell seeded.")
+    return number
 
 
 def _cell_lines(system: Section, library: Library, problems: Problems) -> tuple[dict[str, CellLine], dict[str, float]]:

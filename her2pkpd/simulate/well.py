@@ -16,6 +16,7 @@ from her2pkpd.model import Model
 from her2pkpd.settings import nearest
 from her2pkpd.simulate.overrides import overrides
 from her2pkpd.simulate.scenario import WellScenario
+from her2pkpd.systems.conjugates import conjugate_doses
 from her2pkpd.systems.well import cell_parameters, well_model
 
 VIABILITY = "viability."
@@ -75,7 +76,12 @@ def scenario_model(scenario: WellScenario) -> Model:
         name: {**cell_parameters(scenario.lines[name]), "seeded": cells} for name, cells in scenario.cell_lines.items()
     }
     return well_model(
-        list(scenario.drugs.values()), populations, volume=scenario.volume, ligands=tuple(scenario.ligand)
+        list(scenario.drugs.values()),
+        populations,
+        volume=scenario.volume,
+        ligands=tuple(scenario.ligand),
+        explicit_dar=scenario.explicit_dar,
+        effectors=scenario.effectors,
     )
 
 
@@ -92,11 +98,18 @@ def _variables(scenario: WellScenario, model: Model, problems: Problems) -> dict
 
 def _events(scenario: WellScenario, model: Model, treated: bool) -> list[Event]:
     in_medium = tuple(s.name for s in model.species if s.compartment == MEDIUM)
+    chains = {x for x, d in scenario.drugs.items() if d.conjugate} if scenario.explicit_dar else set[str]()
+
+    def spread(name: str) -> tuple[str, ...]:
+        return tuple(n for n in in_medium if n.startswith(f"{name}.DAR")) if name in chains else (name,)
+
     events: list[Event] = [Add(0.0, name, nM) for name, nM in scenario.ligand.items() if nM]
     for event in scenario.events:
         if isinstance(event, Wash):
-            names = in_medium if event.species == ("*",) else event.species
+            names = in_medium if event.species == ("*",) else tuple(x for n in event.species for x in spread(n))
             events.append(Wash(event.time, names, event.kept))
+        elif treated and isinstance(event, Add) and event.species in chains:
+            events += conjugate_doses(scenario.drugs[event.species], event.time, event.amount)
         elif treated or event.species not in scenario.drugs:
             events.append(event)
     return events
