@@ -38,7 +38,7 @@ def main() -> None:
                             max_nfev=EVALUATIONS)  # fmt: skip
         changes = dict(zip(names, np.exp(fit.x), strict=True))
         predicted[held] = model.predict(data, changes, held)
-        lines = [{r: v[i] for r, v in data.receptors.items()} for i in held]
+        lines = [data.own(i) for i in held]
         basal[held] = responses(still, lines, [{}], np.array([0.0]), ("ERK", "AKT"), changes)[:, 0, 0]
         print(f"fold {fold + 1}: cost {2 * fit.cost:.0f}", flush=True)
     observed = np.stack([data.erk, data.akt], axis=-1)
