@@ -12,14 +12,14 @@ from network_objective import BLOCK, DOWNSTREAM, HALF, any_line, own_values, res
 
 from her2pkpd.library import load_cell_line, load_drug, load_parameters
 from her2pkpd.mechanisms.growth import LN2
+from her2pkpd.systems.addiction import blocking_dose
 from her2pkpd.systems.cell import network_parameters
 
 HOURS = np.array([0.0, 1 / 6, 0.5, 1.0, 2.0, 6.0, 24.0, 48.0, 72.0])
 NAMES = ("pERK", "pAKT", "AKT", "pHER2", "HER3.membrane", "signal", "survival")
-_KI = load_drug("lapatinib").kinases["HER2"].constants
-HALF_HER2 = _KI["Ki"].canonical * (1.0 + load_parameters()["kturn.HER2"].canonical / _KI["koff"].canonical)
-"""nM of lapatinib that holds half of the HER2 kinase: a little above Ki, because new kinase keeps arriving."""
-ALMOST_ALL = 99.0 * _KI["Ki"].canonical
+HALF_HER2 = blocking_dose(load_drug("lapatinib"), "HER2", 0.5)
+"""nM of lapatinib that holds half of the HER2 kinase."""
+ALMOST_ALL = 99.0 * load_drug("lapatinib").kinases["HER2"].constants["Ki"].canonical
 TREATMENTS = {
     "none": {}, "MEKi": {"MEKi": BLOCK}, "TKI": {"lapatinib": 1000.0}, "TKI NRG1": {"lapatinib": 1000.0, "NRG1": 10.0},
     "AKTi": {"AKTi": 90.0}, "allosteric": {"AKTi_allosteric": 90.0}, "trastuzumab": {"trastuzumab": 100.0},
@@ -62,12 +62,18 @@ TARGETS = (
     Target(("trastuzumab", "pAKT", 24), 0.6, 0.25, "round; Junttila 2009"),
     Target(("pertuzumab NRG1", "pAKT", 24), 0.6, 0.25, "round; Agus 2002", over="NRG1"),
     Target(("rapamycin", "pAKT", 24), 1.4, 0.2, "round; feedback through IRS1"),
-    Target(("half HER2", "survival", 48), 0.15, 0.5, "round; half of HER2 kills an addicted cell"),
+    Target(("half HER2", "survival", 48), 0.15, 0.35, "round; half of HER2 kills an addicted cell"),
     Target(("half AKT", "survival", 48), 0.9, 0.07, "round; the same fraction of AKT is buffered"),
 )
 UNTREATED_AKT = (0.17, 0.2)
-GROWTH = {"trastuzumab": (0.5, 0.07), "TKI 100 nM": (0.5, 0.12)}
+UNTREATED_SURVIVAL = (0.97, 0.015)
+"""An untreated cell sits on the plateau of the switch."""
+GROWTH = {"trastuzumab": (0.5, 0.07), "TKI 100 nM": (0.35, 0.2)}
 """GR after 72 h and its tolerance: Heiser 2012; gCSI, GR50 30 to 200 nM."""
+WITHOUT_HER3 = (0.4, 0.3)
+"""Untreated AKT of SK-BR-3 without HER3 over that with it, and tolerance: round; Lee-Hoeflich 2008 Cancer Res 68:5878."""
+MUTANT = (0.7, 0.3)
+"""pAKT after a day of lapatinib where PIK3CA is mutated, and tolerance: round; Tanizaki 2011, hardly inhibited."""
 KINASE_DEAD = {"ERK": (0.90, 0.25), "AKT": (0.28, 0.25)}
 """Birtwistle 2007 with 1 % of all ErbB kinases, 30 min of heregulin, over untouched."""
 
@@ -93,12 +99,26 @@ class DrugModel:
                         changes, before=before)[0, :, 1]  # fmt: skip
         return out[1] / out[0]
 
+    def without_her3(self, changes: Mapping[str, float]) -> np.ndarray:
+        """Untreated AKT without HER3, over that with it, (1,)."""
+        own = self.lines["SK-BR-3"]
+        akt = responses(self.model, [own, {**own, "HER3": 1.0}], [{}], np.array([0.0]), ("AKT",), changes)[:, 0, 0, 0]
+        return akt[1:] / akt[:1]
+
+    def mutant(self, changes: Mapping[str, float]) -> np.ndarray:
+        """pAKT after 24 h of lapatinib in SK-BR-3 with mutant PIK3CA, (1,)."""
+        line = {**self.lines["SK-BR-3"], "PIK3CA": 1.0}
+        return responses(self.model, [line], [TREATMENTS["TKI"]], np.array([0.0, 24.0]), ("pAKT",), changes)[0, 0, 1]
+
     def residuals(self, changes: Mapping[str, float]) -> np.ndarray:
         """Differences over tolerances."""
         r = self.run(changes)
         found = [(r[t.of[:2]] / r[t.over, t.of[1]])[np.argmin(abs(HOURS - t.of[2]))] for t in TARGETS]
         goals, tolerances = np.array([(t.value, t.tolerance) for t in TARGETS]).T
         parts = [np.log(np.maximum(found, 1e-4) / goals) / tolerances]
+        parts.append((r["none", "survival"][:1] - UNTREATED_SURVIVAL[0]) / UNTREATED_SURVIVAL[1])
+        parts.append(np.log(self.mutant(changes) / MUTANT[0]) / MUTANT[1])
+        parts.append(np.log(self.without_her3(changes) / WITHOUT_HER3[0]) / WITHOUT_HER3[1])
         parts.append(np.log(r["none", "AKT"][:1] / UNTREATED_AKT[0]) / UNTREATED_AKT[1])
         parts.append(np.array([(growth(r, t, changes) - gr) / sd for t, (gr, sd) in GROWTH.items()]))
         dead, (goal, tolerance) = self.kinase_dead(changes), np.array(list(KINASE_DEAD.values())).T
