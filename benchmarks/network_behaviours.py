@@ -271,7 +271,18 @@ def addiction_rows() -> list[Row]:
     """S1 and S2: the article's claim, and what PIK3CA does to it."""
     model = any_line(("lapatinib",), {"AKTi": "AKT:ATP"})
     treatments = [{}, {"lapatinib": HALF_HER2}, {"AKTi": HALF}, {"lapatinib": 1000.0}]
-    lines = ("SK-BR-3", "AU565", "HCC1419", "HCC2218", "UACC-812", "ZR-75-30", "BT-474", "HCC1954", "UACC-893", "HCC202")
+    lines = (
+        "SK-BR-3",
+        "AU565",
+        "HCC1419",
+        "HCC2218",
+        "UACC-812",
+        "ZR-75-30",
+        "BT-474",
+        "HCC1954",
+        "UACC-893",
+        "HCC202",
+    )
     own = [own_values(x) for x in lines]
     found = responses(model, own, treatments, np.array([0.0, 48.0]), ("survival", "pAKT"), {})[:, :, 1]
     left = found[:, 1:, 0] / found[:, :1, 0]
@@ -325,7 +336,9 @@ def growth_rows(plate: Plate) -> list[Row]:
 
     killed = {x: lysis(x, t) for x in ("SK-BR-3", "JIMT-1", "MCF-7", "MDA-MB-468")}
     low = {d: half_dose(d) for d in ANTIBODIES}
-    both = [lysis("NCI-N87", x, 20.0) for x in ({"trastuzumab": low["trastuzumab"]}, {"pertuzumab": low["pertuzumab"]}, low)]
+    both = [
+        lysis("NCI-N87", x, 20.0) for x in ({"trastuzumab": low["trastuzumab"]}, {"pertuzumab": low["pertuzumab"]}, low)
+    ]
     n87 = plate.gr("NCI-N87", [t, p, {**t, **p}])
     return [
         row("R15", "Trastuzumab in SK-BR-3: partial, EC50 above KD", "GRmax 0.4 to 0.6; GEC50 1 to 10 nM (3x)", f"{curve[-1]:.2f}; {half:.2f} nM",

@@ -94,7 +94,8 @@ def main() -> None:
         print(f"start {number}: {2 * fit.cost:.1f} after {fit.nfev} steps, {fit.message}", flush=True)
         best = min(ends, key=lambda f: f.cost)
         costs = [float(2 * f.cost) for f in ends]
-        on = [n for n, v, a, b in zip(goal.names, best.x, goal.low, goal.high, strict=True) if min(v - a, b - v) < 0.01 * (b - a)]
+        near = np.minimum(best.x - goal.low, goal.high - best.x) < 0.01 * width
+        on = [n for n, edge in zip(goal.names, near, strict=True) if edge]
         result = {
             "sum of squares": {k: float((v**2).sum()) for k, v in goal.parts(best.x).items()},
             "sum of squares of each start": costs,

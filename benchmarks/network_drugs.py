@@ -71,7 +71,7 @@ UNTREATED_SURVIVAL = (0.97, 0.015)
 GROWTH = {"trastuzumab": (0.5, 0.07), "TKI 100 nM": (0.35, 0.2)}
 """GR after 72 h and its tolerance: Heiser 2012; gCSI, GR50 30 to 200 nM."""
 WITHOUT_HER3 = (0.4, 0.15)
-"""Untreated AKT of SK-BR-3 without HER3 over that with it, and tolerance: round, from memory of Lee-Hoeflich 2008 Cancer Res 68:5878."""
+"""Untreated AKT of SK-BR-3 without HER3 over that with it: round, from memory of Lee-Hoeflich 2008 Cancer Res 68:5878."""
 MUTANT = (0.7, 0.3)
 """pAKT after a day of lapatinib where PIK3CA is mutated, and tolerance: round; Tanizaki 2011, hardly inhibited."""
 KINASE_DEAD = {"ERK": (0.90, 0.25), "AKT": (0.28, 0.25)}

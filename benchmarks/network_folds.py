@@ -2,8 +2,8 @@
 
 The network's parameters are refitted on each fold's training lines from a start that has not seen any data set: the
 middle of every parameter's range. Receptor numbers and the status of PIK3CA and PTEN are all that differs between
-lines. On top of these predictions small ridge regressions, one per ligand and read-out, are fitted to the training lines
-only, their penalty by leave-one-out among those. Three sets of inputs, fixed beforehand, are compared:
+lines. On top of these predictions small ridge regressions, one per ligand and read-out, are fitted to the training
+lines only, their penalty by leave-one-out among those. These sets of inputs, fixed beforehand, are compared:
 
     network        the predictions alone
     receptors      ridge on the predicted folds and untreated levels, and on log EGFR, HER2 and HER3
@@ -26,6 +26,8 @@ FOLDS, SEED = 5, 0
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
 READ_OUTS = ("pERK", "pAKT")
 LIGANDS = ("EGF", "NRG1")
+UNTREATED = ("ERK", "AKT")
+"""Species behind the read-outs, of a cell at rest."""
 
 
 def ridge(inputs: np.ndarray, response: np.ndarray, train: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -80,14 +82,15 @@ def main() -> None:
     receptors = np.stack([np.log10(data.receptors[r] + 1.0) for r in ("EGFR", "HER2", "HER3")], axis=1)
     columns = {x: [j for j, (y, _) in enumerate(data.conditions) if y == x] for x in LIGANDS}
     observed = {
-        **{(x, w): v[:, columns[x]].mean((1, 2)) for x in LIGANDS for w, v in zip(READ_OUTS, (data.erk, data.akt), strict=True)},
+        **{(x, "pERK"): data.erk[:, columns[x]].mean((1, 2)) for x in LIGANDS},
+        **{(x, "pAKT"): data.akt[:, columns[x]].mean((1, 2)) for x in LIGANDS},
         **{("none", w): data.control[:, k] for k, w in enumerate(READ_OUTS)},
     }  # fmt: skip
     held_out: dict[tuple[str, str, str], np.ndarray] = {}
     for train, held in splits(n):
         changes = refit(data, model, train, chosen.evaluations)
         fold = model.predict(data, changes, np.arange(n))
-        basal = responses(still, [data.own(i) for i in range(n)], [{}], np.array([0.0]), READ_BASAL, changes)[:, 0, 0]
+        basal = responses(still, [data.own(i) for i in range(n)], [{}], np.array([0.0]), UNTREATED, changes)[:, 0, 0]
         basal = np.log10(np.maximum(basal, 1e-6))
         for (ligand, what), measured in observed.items():
             k = READ_OUTS.index(what)
@@ -113,8 +116,6 @@ def main() -> None:
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
-
-READ_BASAL = ("ERK", "AKT")
 
 if __name__ == "__main__":
     main()

@@ -98,8 +98,8 @@ def main() -> None:
     result: dict = {
         "parameters": len(span), "draws": chosen.draws, "failed evaluations": model.failed,
         "at the library's values": dict(zip(OUTPUTS, rest.tolist(), strict=True)),
-        "over the prior": {o: dict(zip(("2.5 %", "50 %", "97.5 %"), np.quantile(v, [0.025, 0.5, 0.975]).tolist(), strict=True))
-                           for o, v in zip(OUTPUTS, sample, strict=True)},
+        "over the prior, 2.5, 50 and 97.5 %": {
+            o: np.quantile(v, [0.025, 0.5, 0.975]).round(3).tolist() for o, v in zip(OUTPUTS, sample, strict=True)},
         "share of the prior in which half of HER2 costs more survival than half of AKT": float(np.mean(sample[2] > 0)),
         "share of the prior in which half of HER2 costs more than half of survival and half of AKT less": float(
             np.mean((sample[0] < 0.5) & (sample[1] > 0.5))),

@@ -116,8 +116,8 @@ def signalling_network(build: Builder, population: str) -> None:
 
     Args:
         build: the model; must hold the parameters ``net.*`` and, of the population, ``PTEN``, ``PI3K``, ``RAS``
-            (relative to wild type) and ``PIK3CA`` (1 where mutated, else 0), and the untreated ``AKT0``, ``ERK0``, ``FOXO0`` that `systems.cell.baseline`
-            sets.
+            (relative to wild type), ``PIK3CA`` (1 where mutated, else 0), and the untreated ``AKT0``, ``ERK0``,
+            ``FOXO0`` that `systems.cell.baseline` sets.
         population: name of the population.
     """
     for name in STATES:

@@ -2,10 +2,10 @@
 
 There are two published descriptions of the same data, which must not be mixed. The *net* set (Maass 2016, the default)
 has recycling inside its rates: without ligand every form of HER2, HER3 and HER4 goes in at ``kint`` and is gone. The
-*recycling* set (Scheuher 2023) has an endosome: in at ``kendo``, back at ``krec``, degraded at ``kdeg``, a net loss of
-kendo*kdeg/(kdeg + krec). EGFR goes at ``kturn.EGFR`` in both. Synthesis replaces what is lost, so that untreated cells
-hold exactly the receptors measured. HER2 resists internalisation: ligand takes EGFR away within minutes, its dimers with
-HER2 slowly.
+*recycling* set (Scheuher 2023) has an endosome: in at ``kendo``, back at ``krec``, degraded at ``kdeg``, a net loss
+of kendo*kdeg/(kdeg + krec). EGFR goes at ``kturn.EGFR`` in both. Synthesis replaces what is lost, so that untreated
+cells hold exactly the receptors measured. HER2 resists internalisation: ligand takes EGFR away within minutes, its
+dimers with HER2 slowly.
 """
 
 from typing import Any, Literal
@@ -37,9 +37,7 @@ def p95(population: str) -> str:
     return f"p95HER2.{population}"
 
 
-def synthesis(
-    build: Builder, population: str, *, her3: str = "", her2: str = "", route: Trafficking = "net"
-) -> None:
+def synthesis(build: Builder, population: str, *, her3: str = "", her2: str = "", route: Trafficking = "net") -> None:
     """New receptors replace what untreated cells lose and what division dilutes.
 
     Args:
@@ -85,11 +83,11 @@ def internalisation(
         present: forms.
         pairs: dimers.
         stabilisers: reversible HER2 inhibitors, which hold HER2 on the surface.
-        route: "net", or "recycling", which adds ``<form>@endosome.<population>`` (copies/cell) for what goes at ``kint``
-            and needs ``recycling.kendo``, ``recycling.krec``, ``recycling.kdeg`` (1/h) in its place.
+        route: "net", or "recycling", which adds ``<form>@endosome.<population>`` (copies/cell) for what goes at
+            ``kint`` and needs ``recycling.kendo``, ``recycling.krec``, ``recycling.kdeg`` (1/h) in its place.
 
-    Source: Maass 2016 (kint); Scheuher 2023 (recycling set); Chen 2009 (liganded EGFR in minutes, other dimers two decades slower); Szymanska 2016
-    (pairs of antibodies drive internalisation, single ones hardly do).
+    Source: Maass 2016 (kint); Scheuher 2023 (recycling set); Chen 2009 (liganded EGFR in minutes, other dimers two
+    decades slower); Szymanska 2016 (pairs of antibodies drive internalisation, single ones hardly do).
     """
 
     def held(s: Scope, p: Scope) -> Any:
@@ -146,10 +144,12 @@ def shedding(
     p95HER2 is active without ligand, has no epitope, and is lost like HER2. The partner in a dimer is set free.
 
     Args:
-        build: the model; must hold ``kshed`` and the rates of the route (1/h); the medium gains the species ``sHER2`` (nM).
+        build: the model; must hold ``kshed`` and the rates of the route (1/h); the medium gains the species ``sHER2``
+            (nM).
         population: name of the population.
         present: forms.
         pairs: dimers.
+        route: which description of trafficking.
 
     Source: Molina 2001 (trastuzumab stops the cleavage, 2C4 does not); Scheuher 2023 (none from bound HER2).
     """

@@ -201,7 +201,8 @@ def _addition(
     try:
         drug = library.drug(name)
     except InputError:
-        section.complain("drug", f"unknown drug '{name}'", nearest(name, [*library.drug_spellings, *LIGANDS, *downstream]))
+        known = [*library.drug_spellings, *LIGANDS, *downstream]
+        section.complain("drug", f"unknown drug '{name}'", nearest(name, known))
         return []
     drugs[drug.name] = drug
     amount = section.quantity("concentration", "nM", molar_mass=drug.molar_mass.canonical, low=0.0)

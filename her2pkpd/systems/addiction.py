@@ -2,8 +2,8 @@
 
 A cell is addicted to a kinase if a modest block costs it far more survival than its share. Three numbers say how much:
 the survival left with half blocked (0.5 would be proportional), the local sensitivity d ln S/d ln A of survival S to
-the active fraction A at rest, and the effective Hill coefficient ln 81/ln(A90/A10) of the whole response, A90 and A10 the
-active fractions that leave 90 % and 10 %.
+the active fraction A at rest, and the effective Hill coefficient ln 81/ln(A90/A10) of the whole response, A90 and A10
+the active fractions that leave 90 % and 10 %.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,6 @@ class Dependence:
     Attributes:
         blocked: (n,) fractions, the first zero.
         survival: (n,) relative to nothing blocked.
-        at_half: survival with half blocked.
-        local: d ln survival/d ln active fraction at rest.
-        hill: effective Hill coefficient; NaN where survival never falls to 10 %.
-        to_half: fraction blocked that halves survival; NaN where it never does.
     """
 
     blocked: np.ndarray
@@ -41,18 +37,22 @@ class Dependence:
 
     @property
     def at_half(self) -> float:
+        """Survival with half blocked."""
         return float(np.interp(0.5, self.blocked, self.survival))
 
     @property
     def local(self) -> float:
+        """Local sensitivity d ln survival/d ln active fraction at rest."""
         return float(np.log(self.survival[1]) / np.log1p(-self.blocked[1]))
 
     @property
     def hill(self) -> float:
+        """Effective Hill coefficient; NaN where survival never falls to 10 %."""
         return float(np.log(81.0) / np.log((1.0 - self._needed(0.9)) / (1.0 - self._needed(0.1))))
 
     @property
     def to_half(self) -> float:
+        """Fraction blocked that halves survival; NaN where it never does."""
         return self._needed(0.5)
 
 

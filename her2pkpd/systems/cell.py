@@ -60,7 +60,8 @@ class CellOptions:
         effectors: whether effector cells are there.
         downstream: downstream inhibitors, target by drug; see `her2pkpd.mechanisms.network.TARGETS`.
         ATP: whether reversible inhibitors compete with an explicit ``ATP``; their constants at the library's ATP are
-            unchanged, because the over-prediction of the full correction is a parameter, ``<drug>.<kinase>.over_prediction``.
+            unchanged, because the over-prediction of the full correction is a parameter,
+            ``<drug>.<kinase>.over_prediction``.
         trafficking: "net" (Maass 2016) or "recycling" (Scheuher 2023); never both.
     """
 

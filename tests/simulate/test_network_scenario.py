@@ -79,7 +79,7 @@ def test_a_resting_cell_of_any_size_of_well_stays_at_rest(write):
 
 
 BAD = {
-    "two lines": ('{ "SK-BR-3" = 4000 }', '{ "SK-BR-3" = 4000, "MCF-7" = 1000 }', "system.network", "takes one cell line"),
+    "two lines": ("= 4000 }", '= 4000, "MCF-7" = 1000 }', "system.network", "takes one cell line"),
     "an ADC": ('"Tykerb"', '"T-DM1"', "system.network", "antibodies and kinase inhibitors, not T-DM1"),
     "unknown target": ('"MEK"', '"MEKK"', "system.downstream.trametinib", "must be one of"),
     "a library drug": ("trametinib =", "lapatinib =", "system.downstream.lapatinib", "is a drug of the library"),

@@ -28,7 +28,9 @@ def draws(model):
     """The default and 63 draws that fill the whole of every prior range, log-uniform."""
     table, at = load_parameters(), model.parameter_index
     kinds = ("net.", "dimer.K", "kint.", "NRG1.")
-    ranges = {k: q.spread for k, q in table.items() if k.startswith(kinds) and k in at and q.spread and q.spread.low > 0}
+    ranges = {
+        k: q.spread for k, q in table.items() if k.startswith(kinds) and k in at and q.spread and q.spread.low > 0
+    }
     low, high = np.log([(r.low, r.high) for r in ranges.values()]).T
     unit = qmc.Sobol(len(ranges), seed=1).random(64)[1:]
     p = np.tile(model.default_parameters(), (64, 1))
@@ -66,8 +68,8 @@ def test_lapatinib_is_monotone_and_nrg1_shifts_it_right_and_lifts_its_plateau(ru
         for more in ({}, {"NRG1": 10.0})
     )
     assert (np.diff(plain[:, :, 3:], axis=1) <= 1e-6 * np.maximum(plain[:, :1, 3:], 1.0)).all()
-    # Where the prior has NRG1 form no dimers worth speaking of, or lose them within minutes, it changes nothing or takes
-    # receptors away: a few draws in a hundred. The library's values, the first, must hold all the time.
+    # Where the prior has NRG1 form no dimers worth speaking of, or lose them within minutes, it changes nothing or
+    # takes receptors away: a few draws in a hundred. The library's values, the first, must hold all the time.
     plain, driven = plain[..., 0], driven[..., 0]
     for hour, most in ((2, 0.9), (3, 0.75)):
         for limit in (
