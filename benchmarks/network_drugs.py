@@ -4,19 +4,21 @@ Each target is a number or, where the literature has a direction only, a round n
 marked ``round``. All are of SK-BR-3 but the kinase-dead ones, which are of MCF-7 as in Birtwistle 2007.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from network_objective import BLOCK, DOWNSTREAM, HALF, any_line, own_values, responses
+from network_objective import BLOCK, CELL, DOWNSTREAM, HALF, any_line, own_values
 
+from her2pkpd.dosing import Add, compile_segments
+from her2pkpd.engine import Batch, solve
 from her2pkpd.library import load_cell_line, load_drug, load_parameters
 from her2pkpd.mechanisms.growth import LN2
 from her2pkpd.systems.addiction import blocking_dose
-from her2pkpd.systems.cell import network_parameters
+from her2pkpd.systems.cell import baseline, network_parameters
 
 HOURS = np.array([0.0, 1 / 6, 0.5, 1.0, 2.0, 6.0, 24.0, 48.0, 72.0])
-NAMES = ("pERK", "pAKT", "AKT", "pHER2", "HER3.membrane", "signal", "survival")
+NAMES = ("pERK", "pAKT", "ERK", "AKT", "pHER2", "HER3.membrane", "signal", "survival")
 HALF_HER2 = blocking_dose(load_drug("lapatinib"), "HER2", 0.5)
 """nM of lapatinib that holds half of the HER2 kinase."""
 ALMOST_ALL = 99.0 * load_drug("lapatinib").kinases["HER2"].constants["Ki"].canonical
@@ -26,7 +28,13 @@ TREATMENTS = {
     "NRG1": {"NRG1": 10.0}, "pertuzumab NRG1": {"NRG1": 10.0}, "rapamycin": {"rapamycin": BLOCK},
     "half HER2": {"lapatinib": HALF_HER2}, "half AKT": {"AKTi": HALF}, "TKI 100 nM": {"lapatinib": 100.0},
 }  # fmt: skip
-_BEFORE = {"pertuzumab NRG1": {"pertuzumab": 200.0}}
+TREATMENTS["kinase-dead NRG1"] = {"NRG1": 10.0}
+BEFORE = {"pertuzumab NRG1": {"pertuzumab": 200.0}, "kinase-dead NRG1": {"lapatinib": ALMOST_ALL}}
+"""What is there two hours earlier."""
+LANES = tuple(("SK-BR-3", t) for t in TREATMENTS if t != "kinase-dead NRG1") + (
+    ("MCF-7", "NRG1"), ("MCF-7", "kinase-dead NRG1"), ("mutant", "TKI"), ("without HER3", "none"),
+)  # fmt: skip
+"""Line and treatment of everything that is compared."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ UNTREATED_SURVIVAL = (0.97, 0.015)
 GROWTH = {"trastuzumab": (0.5, 0.07), "TKI 100 nM": (0.35, 0.2)}
 """GR after 72 h and its tolerance: Heiser 2012; gCSI, GR50 30 to 200 nM."""
 WITHOUT_HER3 = (0.4, 0.15)
-"""Untreated AKT of SK-BR-3 without HER3 over that with it: round, from memory of Lee-Hoeflich 2008 Cancer Res 68:5878."""
+"""Untreated AKT of SK-BR-3 without HER3 over that with it: round, memory of Lee-Hoeflich 2008 Cancer Res 68:5878."""
 MUTANT = (0.7, 0.3)
 """pAKT after a day of lapatinib where PIK3CA is mutated, and tolerance: round; Tanizaki 2011, hardly inhibited."""
 KINASE_DEAD = {"ERK": (0.90, 0.25), "AKT": (0.28, 0.25)}
@@ -79,51 +87,49 @@ KINASE_DEAD = {"ERK": (0.90, 0.25), "AKT": (0.28, 0.25)}
 
 
 class DrugModel:
-    """Responses of SK-BR-3 to drugs, and of MCF-7 without its receptor kinases."""
+    """Responses of SK-BR-3 to drugs, also with mutant PIK3CA or without HER3, and of MCF-7 without its kinases."""
 
     def __init__(self) -> None:
         self.model = any_line(("trastuzumab", "pertuzumab", "lapatinib"), DOWNSTREAM)
-        self.lines = {x: own_values(x) for x in ("SK-BR-3", "MCF-7")}
+        own = own_values("SK-BR-3")
+        self.lines = {
+            "SK-BR-3": own, "mutant": {**own, "PIK3CA": 1.0}, "without HER3": {**own, "HER3": 1.0},
+            "MCF-7": own_values("MCF-7"),
+        }  # fmt: skip
 
-    def run(self, changes: Mapping[str, float], line: str = "SK-BR-3") -> dict[tuple[str, str], np.ndarray]:
-        """Time course of each output under each treatment."""
-        before = [_BEFORE.get(t, {}) for t in TREATMENTS]
-        own, given = self.lines.setdefault(line, own_values(line)), list(TREATMENTS.values())
-        out = responses(self.model, [own], given, HOURS, NAMES, changes, before=before)[0]
-        return {(t, n): out[i, :, j] for i, t in enumerate(TREATMENTS) for j, n in enumerate(NAMES)}
-
-    def kinase_dead(self, changes: Mapping[str, float]) -> np.ndarray:
-        """ERK and AKT after 30 min of NRG1 with 1 % of the kinases, over untouched."""
-        before = [{}, {"lapatinib": ALMOST_ALL}]
-        out = responses(self.model, [self.lines["MCF-7"]], [{"NRG1": 10.0}] * 2, np.array([0.0, 0.5]), ("ERK", "AKT"),
-                        changes, before=before)[0, :, 1]  # fmt: skip
-        return out[1] / out[0]
-
-    def without_her3(self, changes: Mapping[str, float]) -> np.ndarray:
-        """Untreated AKT without HER3, over that with it, (1,)."""
-        own = self.lines["SK-BR-3"]
-        akt = responses(self.model, [own, {**own, "HER3": 1.0}], [{}], np.array([0.0]), ("AKT",), changes)[:, 0, 0, 0]
-        return akt[1:] / akt[:1]
-
-    def mutant(self, changes: Mapping[str, float]) -> np.ndarray:
-        """pAKT after 24 h of lapatinib in SK-BR-3 with mutant PIK3CA, (1,)."""
-        line = {**self.lines["SK-BR-3"], "PIK3CA": 1.0}
-        return responses(self.model, [line], [TREATMENTS["TKI"]], np.array([0.0, 24.0]), ("pAKT",), changes)[0, 0, 1]
+    def run(
+        self, changes: Mapping[str, float], wanted: Sequence[tuple[str, str]] = LANES
+    ) -> dict[tuple[str, str], dict]:
+        """Time course of each output by line and treatment, all from rest."""
+        names = list(self.lines)
+        rest = [{**changes, **{f"{CELL}.{k}": v for k, v in self.lines[x].items()}} for x in names]
+        p, y = baseline(self.model, np.array([self.model.parameter_vector(c) for c in rest]), CELL)
+        rows = [names.index(line) for line, _ in wanted]
+        lanes = [
+            [Add(0.0, s, x) for s, x in TREATMENTS[t].items()] + [Add(-2.0, s, x) for s, x in BEFORE.get(t, {}).items()]
+            for _, t in wanted
+        ]
+        segments = compile_segments(self.model, lanes, start=-2.0, stop=float(HOURS[-1]))
+        solution = solve(Batch(self.model, p[rows], segments, HOURS, y[rows]))
+        out = self.model.outputs([f"{x}.{CELL}" for x in NAMES], solution.y, p[rows][:, None])
+        return {w: dict(zip(NAMES, out[i].T, strict=True)) for i, w in enumerate(wanted)}
 
     def residuals(self, changes: Mapping[str, float]) -> np.ndarray:
         """Differences over tolerances."""
-        r = self.run(changes)
-        found = [(r[t.of[:2]] / r[t.over, t.of[1]])[np.argmin(abs(HOURS - t.of[2]))] for t in TARGETS]
-        goals, tolerances = np.array([(t.value, t.tolerance) for t in TARGETS]).T
-        parts = [np.log(np.maximum(found, 1e-4) / goals) / tolerances]
-        parts.append((r["none", "survival"][:1] - UNTREATED_SURVIVAL[0]) / UNTREATED_SURVIVAL[1])
-        parts.append(np.log(self.mutant(changes) / MUTANT[0]) / MUTANT[1])
-        parts.append(np.log(self.without_her3(changes) / WITHOUT_HER3[0]) / WITHOUT_HER3[1])
-        parts.append(np.log(r["none", "AKT"][:1] / UNTREATED_AKT[0]) / UNTREATED_AKT[1])
-        parts.append(np.array([(growth(r, t, changes) - gr) / sd for t, (gr, sd) in GROWTH.items()]))
-        dead, (goal, tolerance) = self.kinase_dead(changes), np.array(list(KINASE_DEAD.values())).T
-        parts.append(np.log(np.maximum(dead, 1e-4) / goal) / tolerance)
-        return np.concatenate(parts)
+        every = self.run(changes)
+        r = {(t, n): x for (line, t), o in every.items() if line == "SK-BR-3" for n, x in o.items()}
+        at = lambda hour: int(np.argmin(abs(HOURS - hour)))  # noqa: E731
+        last = at(0.5)
+        dead, whole = (every["MCF-7", t] for t in ("kinase-dead NRG1", "NRG1"))
+        pairs = [(r[t.of[:2]][at(t.of[2])] / r[t.over, t.of[1]][at(t.of[2])], t.value, t.tolerance) for t in TARGETS]
+        pairs += [(dead[n][last] / whole[n][last], *goal) for n, goal in KINASE_DEAD.items()]
+        pairs.append((every["mutant", "TKI"]["pAKT"][at(24)], *MUTANT))
+        pairs.append((every["without HER3", "none"]["AKT"][0] / r["none", "AKT"][0], *WITHOUT_HER3))
+        pairs.append((r["none", "AKT"][0], *UNTREATED_AKT))
+        found, goals, tolerances = np.array(pairs).T
+        flat = [(growth(r, t, changes) - gr) / sd for t, (gr, sd) in GROWTH.items()]
+        flat.append((r["none", "survival"][0] - UNTREATED_SURVIVAL[0]) / UNTREATED_SURVIVAL[1])
+        return np.concatenate([np.log(np.maximum(found, 1e-4) / goals) / tolerances, flat])
 
 
 def growth(
