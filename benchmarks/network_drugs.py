@@ -31,7 +31,8 @@ TREATMENTS = {
 TREATMENTS["kinase-dead NRG1"] = {"NRG1": 10.0}
 BEFORE = {"pertuzumab NRG1": {"pertuzumab": 200.0}, "kinase-dead NRG1": {"lapatinib": ALMOST_ALL}}
 """What is there two hours earlier."""
-LANES = tuple(("SK-BR-3", t) for t in TREATMENTS if t != "kinase-dead NRG1") + (
+LANES = (
+    *(("SK-BR-3", t) for t in TREATMENTS if t != "kinase-dead NRG1"),
     ("MCF-7", "NRG1"), ("MCF-7", "kinase-dead NRG1"), ("mutant", "TKI"), ("without HER3", "none"),
 )  # fmt: skip
 """Line and treatment of everything that is compared."""

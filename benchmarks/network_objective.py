@@ -31,7 +31,7 @@ BLOCK = 190.0
 def free_names() -> list[str]:
     """Parameters of the network that calibration may move, with a positive range."""
     table = load_parameters()
-    network = ("net.", "dimer.K_", "kint.EGFR_driven", "kint.HER2_driven")
+    network = ("net.", "dimer.", "kint.EGFR_driven", "kint.HER2_driven")
     return [k for k, q in table.items() if k.startswith(network) and "network_calibration" in q.source.citation]
 
 
