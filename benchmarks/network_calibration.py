@@ -1,6 +1,6 @@
 """Calibrate the signalling network jointly: receptor-to-response folds, blot time courses, published drug responses.
 
-Starts are the library's values and draws from the prior ranges; each is searched until its steps no longer improve it.
+Starts are the library's values, and by turns draws from the whole prior and from around the library's values; each is searched until its steps no longer improve it.
 Writes the values, how far each part is met, how many starts reach the best optimum, and what lies on a bound.
 With ``--write`` the best values go into the library's parameters_network.toml.
 """
@@ -19,8 +19,8 @@ from scipy.optimize import least_squares
 
 RESULT = Path(__file__).parent / "results" / "network_calibration.json"
 LIBRARY = Path(__file__).parents[1] / "her2pkpd" / "library" / "parameters_network.toml"
-SPREAD = 0.45
-"""How much of a prior range, around its middle, starts are drawn from, to either side."""
+WIDE, NEAR = 0.45, 0.15
+"""How much of a prior range starts are drawn from, to either side: of its middle, and of the library's value."""
 
 
 class Objective:
@@ -81,9 +81,9 @@ def main() -> None:
     width = goal.high - goal.low
     inside = lambda x: np.clip(x, goal.low + 1e-4 * width, goal.high - 1e-4 * width)  # noqa: E731
     goal(inside(goal.start))
-    starts = [inside(goal.start)] + [
-        inside(goal.middle + width * rng.uniform(-SPREAD, SPREAD, len(width))) for _ in range(chosen.starts - 1)
-    ]
+    draw = lambda about, share: inside(about + width * rng.uniform(-share, share, len(width)))  # noqa: E731
+    starts = [inside(goal.start)]
+    starts += [draw(goal.middle, WIDE) if k % 2 else draw(goal.start, NEAR) for k in range(1, chosen.starts)]
     ends = []
     for number, x in enumerate(starts):
         if time.time() - began > 60 * chosen.minutes:

@@ -64,7 +64,10 @@ def test_in_its_limit_the_reduction_is_exact(network):
 
 
 def test_at_the_defaults_it_keeps_the_order_of_treatments(network):
-    still = {k: LIMIT[k] for k in ("kint", "kshed", "kint.HER2_driven", "kturn.HER2", "V", "lapatinib.HER2.koff", "dimer.uncoupling")}
+    still = {
+        k: LIMIT[k]
+        for k in ("kint", "kshed", "kint.HER2_driven", "kturn.HER2", "V", "lapatinib.HER2.koff", "dimer.uncoupling")
+    }
     full = network_signal(network, {**still, "net.f_FOXO": 0.0})
     reduced = plate_signal(reduced_arms(network, network.parameter_vector({**still, "net.f_FOXO": 0.0}), CELL))
     # Without ligand the arms are nearly linear; driven ones saturate and resist inhibitors, which the plate's do not.
