@@ -1,7 +1,8 @@
 """Calibrate the signalling network jointly: receptor-to-response folds, blot time courses, published drug responses.
 
-Starts are the library's values, and by turns draws from the whole prior and from around the library's values; each is searched until its steps no longer improve it.
-Writes the values, how far each part is met, how many starts reach the best optimum, and what lies on a bound.
+Starts are the library's values and, by turns, draws from the whole prior and from around the library's values; each is
+searched until its steps no longer improve it. Writes the values, how far each part is met, how many starts reach the
+best optimum, and what lies on a bound.
 With ``--write`` the best values go into the library's parameters_network.toml.
 """
 

@@ -6,8 +6,8 @@ number. HER2:HER3 also forms without ligand, far more weakly; ligand then binds 
 monomer as it strengthens the dimer (detailed balance of the square).
 
 What antibodies do to pairing is published: domain II on its dimerisation arm blocks the ligand-driven pairs and leaves
-HER2:HER2 and ligand-independent HER2:HER3; domain IV uncouples ligand-independent HER2:HER3 only, and not all of it, and
-leaves HER2:HER2.
+HER2:HER2 and ligand-independent HER2:HER3; domain IV takes apart ligand-independent HER2:HER3 only, and not all of it,
+and leaves HER2:HER2.
 
 Species are copies per cell; the membrane's "volume" N*1e9/NA turns them into nmol, so that the medium pays for what
 binds.
