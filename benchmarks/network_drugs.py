@@ -26,7 +26,7 @@ TREATMENTS = {
     "none": {}, "MEKi": {"MEKi": BLOCK}, "TKI": {"lapatinib": 1000.0}, "TKI NRG1": {"lapatinib": 1000.0, "NRG1": 10.0},
     "AKTi": {"AKTi": 90.0}, "allosteric": {"AKTi_allosteric": 90.0}, "trastuzumab": {"trastuzumab": 100.0},
     "NRG1": {"NRG1": 10.0}, "pertuzumab NRG1": {"NRG1": 10.0}, "rapamycin": {"rapamycin": BLOCK},
-    "half HER2": {"lapatinib": HALF_HER2}, "half AKT": {"AKTi": HALF}, "TKI 100 nM": {"lapatinib": 100.0},
+    "TKI trastuzumab": {"lapatinib": 1000.0, "trastuzumab": 100.0}, "half HER2": {"lapatinib": HALF_HER2}, "half AKT": {"AKTi": HALF}, "TKI 100 nM": {"lapatinib": 100.0},
 }  # fmt: skip
 TREATMENTS["kinase-dead NRG1"] = {"NRG1": 10.0}
 BEFORE = {"pertuzumab NRG1": {"pertuzumab": 200.0}, "kinase-dead NRG1": {"lapatinib": ALMOST_ALL}}
@@ -63,6 +63,7 @@ TARGETS = (
     Target(("TKI", "pERK", 2), 0.2, 0.4, "round"),
     Target(("TKI", "pAKT", 2), 0.2, 0.3, "round"),
     Target(("TKI", "pAKT", 48), 0.45, 0.3, "round; Garrett 2011, Canonici 2013"),
+    Target(("TKI trastuzumab", "pAKT", 48), 0.63, 0.2, "round; Canonici 2013, rebound prevented", over="TKI"),
     Target(("TKI", "pERK", 1 / 6), 0.5, 0.4, "round"),
     Target(("TKI", "HER3.membrane", 48), 2.5, 0.25, "round; Garrett 2011"),
     Target(("TKI NRG1", "pAKT", 24), 1.1, 0.3, "round; Kirouac 2013"),
@@ -81,7 +82,7 @@ GROWTH = {"trastuzumab": (0.5, 0.07), "TKI 100 nM": (0.35, 0.2)}
 """GR after 72 h and its tolerance: Heiser 2012; gCSI, GR50 30 to 200 nM."""
 WITHOUT_HER3 = (0.4, 0.15)
 """Untreated AKT of SK-BR-3 without HER3 over that with it: round, memory of Lee-Hoeflich 2008 Cancer Res 68:5878."""
-MUTANT = (0.7, 0.3)
+MUTANT = (0.7, 0.2)
 """pAKT after a day of lapatinib where PIK3CA is mutated, and tolerance: round; Tanizaki 2011, hardly inhibited."""
 KINASE_DEAD = {"ERK": (0.90, 0.25), "AKT": (0.28, 0.25)}
 """Birtwistle 2007 with 1 % of all ErbB kinases, 30 min of heregulin, over untouched."""
