@@ -29,6 +29,8 @@ from scipy.stats import spearmanr
 from her2pkpd.dosing import Add, Wash, compile_segments
 from her2pkpd.engine import Batch, solve
 from her2pkpd.library import cell_line_names, load_cell_line, load_drug, load_parameters
+from her2pkpd.model import Model
+from her2pkpd.systems.addiction import blocking_dose
 from her2pkpd.systems.cell import CellOptions, baseline, cell_model, network_parameters
 
 HERE = Path(__file__).parent
@@ -50,7 +52,7 @@ NOTES = {
     "B12": f"{JOINT}; direction only",
     "B13": JOINT,
     "B14": JOINT,
-    "B15": f"{DIRECTION}: twice plus 0.1, and 1.3 times",
+    "B15": f"{DIRECTION}: 1.5 times the dose",
     "B16": f"{JOINT}; {DIRECTION}: a rebound by 15 %",
     "B17": "direction only",
     "B20": f"{DIRECTION}: below 0.3, above 0.45",
@@ -63,7 +65,7 @@ NOTES = {
     "R23": f"{DIRECTION}: 0.02; ADCC at the dose of each antibody that gives half of its own lysis",
     "R24": "kmax calibrated on the first",
     "R29": "calibrated",
-    "S1": f"{JOINT} for SK-BR-3; the other lines are predicted",
+    "S1": f"{JOINT} for SK-BR-3, below 0.4 and above 0.8; the other lines are predicted, below 0.5 and above 0.8",
     "S2": f"{DIRECTION}: 0.1",
 }
 CHANGED = ("R21",)
@@ -177,10 +179,7 @@ def network_responses() -> list[Row]:
     rows.append(row("B14", "ATP-competitive AKT inhibitor raises pAKT while AKT activity falls (1 h)",
                     "pAKT x2 to x6; substrates x0.5 to x0.9", f"x{over(2, 'AKT', 5):.1f}; activity x{over(2, 'AKT_activity', 5):.2f}",
                     2 < over(2, "AKT", 5) < 6 and over(2, "AKT_activity", 5) < 0.9))  # fmt: skip
-    rescue = [r[5, 8, at["survival"]], r[3, 8, at["survival"]], r[7, 8, at["survival"]], r[6, 8, at["survival"]]]
-    rows.append(row("B15", "NRG1 rescues survival from lapatinib, and from AKTi+MEKi (24 h, with over without)", "yes, yes",
-                    f"{rescue[0]:.2f} over {rescue[1]:.2g}; {rescue[2]:.2g} over {rescue[3]:.2g}",
-                    rescue[0] > 2 * rescue[1] + 0.1 and rescue[2] > 1.3 * rescue[3]))  # fmt: skip
+    rows.append(rescue(model, sk))
     back = [over(3, "AKT", 7), over(3, "AKT", 9), over(4, "AKT", 9), over(3, "HER3.membrane", 9)]
     rows.append(row("B16", "HER3 and pAKT rebound under a kinase inhibitor, prevented by trastuzumab",
                     "rebound by 24 h; HER3 x2 to x6", f"pAKT {back[0]:.2f} (2 h) to {back[1]:.2f} (48 h), with trastuzumab {back[2]:.2f}; HER3 x{back[3]:.1f}",
@@ -201,6 +200,24 @@ def network_responses() -> list[Row]:
     rows.append(row("B21", "HRG with 1 % of ErbB kinase left: ERK buffered, AKT not (30 min)", "ERK x0.90, AKT x0.28",
                     f"ERK x{ratio[0]:.2f}, AKT x{ratio[1]:.2f}", ratio[0] > ratio[1] + 0.2 and ratio[0] > 0.6))  # fmt: skip
     return rows
+
+
+def rescue(model: Model, line: Mapping[str, float]) -> Row:
+    """B15: how much more drug NRG1 asks for, at half of the survival that it leaves."""
+    load = np.geomspace(0.02, 50.0, 24)
+    unit = blocking_dose(load_drug("lapatinib"), "HER2", 0.5)
+    ways = {"lapatinib": {"lapatinib": unit}, "AKTi+MEKi": {"AKTi": HALF, "MEKi": HALF}}
+    shift = []
+    for way in ways.values():
+        half = []
+        for more in ({}, {"NRG1": 10.0}):
+            given = [more, *({**{d: x * u for d, u in way.items()}, **more} for x in load)]
+            left = responses(model, [line], given, np.array([0.0, 24.0]), ("survival",), {})[0, :, 1, 0]
+            below = left[1:] < 0.5 * left[0]
+            half.append(float(load[np.argmax(below)]) if below.any() else float(load[-1]))
+        shift.append(half[1] / half[0])
+    return row("B15", "NRG1 makes HER2-amplified cells resistant to lapatinib and to AKTi+MEKi (shift of the dose that halves survival, 24 h)",
+               "yes, yes (Kirouac 2013)", f"x{shift[0]:.1f}, x{shift[1]:.1f}", min(shift) > 1.5)  # fmt: skip
 
 
 def folds() -> Row:
@@ -289,7 +306,8 @@ def addiction_rows() -> list[Row]:
     mutated = np.array([bool(x.get("PIK3CA", 0.0)) for x in own])
     kept = [left[~mutated][:, i] for i in (0, 1)]
     worth = f"HER2 {left[0, 0]:.2f}, AKT {left[0, 1]:.2f}; other wild-type lines {np.median(kept[0][1:]):.2f}, {np.median(kept[1][1:]):.2f}"
-    passed = bool(left[0, 0] < 0.3 and left[0, 1] > 0.7 and np.median(kept[0]) < 0.3 and np.median(kept[1]) > 0.7)
+    others = [float(np.median(x[1:])) for x in kept]
+    passed = bool(left[0, 0] < 0.4 and left[0, 1] > 0.8 and others[0] < 0.5 and others[1] > 0.8)
     full = [left[m][:, 2] for m in (~mutated, mutated)]
     akt = [found[m][:, 3, 1] for m in (~mutated, mutated)]
     return [
@@ -370,15 +388,16 @@ def main() -> None:
         *growth_rows(plate),
     ]
     rows.sort(key=lambda r: (str(r["id"])[0], int(str(r["id"])[1:])))
-    passed = sum(bool(r["pass"]) for r in rows)
-    first = sum(bool(r["pass"]) and r["id"] not in CHANGED for r in rows)
-    summary = {"passed": passed, "passed_without_the_choices": first, "of": len(rows), "rows": rows}
+    listed = [r for r in rows if str(r["id"])[0] != "S"]
+    passed = sum(bool(r["pass"]) for r in listed)
+    first = sum(bool(r["pass"]) and r["id"] not in CHANGED for r in listed)
+    summary = {"passed": passed, "passed_without_the_choices": first, "of": len(listed), "rows": rows}
     RESULT.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     head = (PAGE.read_text("utf-8") if PAGE.exists() else "<!-- table -->\n<!-- end -->\n").split("<!-- table -->")[0]
     tail = (PAGE.read_text("utf-8") if PAGE.exists() else "<!-- end -->\n").split("<!-- end -->")[1]
     table = [
-        f"{passed} of {len(rows)} behaviours pass; {first} of {len(rows)} ({100 * first / len(rows):.0f} %) without the",
-        f"choice made for {', '.join(CHANGED)} alone.",
+        f"{passed} of the {len(listed)} behaviours B and R pass; {first} ({100 * first / len(listed):.0f} %) without the",
+        f"choice made for {', '.join(CHANGED)} alone. S1 and S2, on addiction, are not counted.",
         "",
         "| # | behaviour | published | network | | what the pass rests on |",
         "| --- | --- | --- | --- | --- | --- |",

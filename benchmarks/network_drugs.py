@@ -26,7 +26,8 @@ TREATMENTS = {
     "none": {}, "MEKi": {"MEKi": BLOCK}, "TKI": {"lapatinib": 1000.0}, "TKI NRG1": {"lapatinib": 1000.0, "NRG1": 10.0},
     "AKTi": {"AKTi": 90.0}, "allosteric": {"AKTi_allosteric": 90.0}, "trastuzumab": {"trastuzumab": 100.0},
     "NRG1": {"NRG1": 10.0}, "pertuzumab NRG1": {"NRG1": 10.0}, "rapamycin": {"rapamycin": BLOCK},
-    "TKI trastuzumab": {"lapatinib": 1000.0, "trastuzumab": 100.0}, "half HER2": {"lapatinib": HALF_HER2}, "half AKT": {"AKTi": HALF}, "TKI 100 nM": {"lapatinib": 100.0},
+    "TKI trastuzumab": {"lapatinib": 1000.0, "trastuzumab": 100.0},
+    "half HER2": {"lapatinib": HALF_HER2}, "half AKT": {"AKTi": HALF}, "TKI 100 nM": {"lapatinib": 100.0},
 }  # fmt: skip
 TREATMENTS["kinase-dead NRG1"] = {"NRG1": 10.0}
 BEFORE = {"pertuzumab NRG1": {"pertuzumab": 200.0}, "kinase-dead NRG1": {"lapatinib": ALMOST_ALL}}
