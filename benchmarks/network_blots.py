@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from network_data import IMOTO_MINUTES
 from network_objective import BlotModel, bounds, free_names
 from scipy.optimize import least_squares
+from scipy.special import expit, logit
 
 RESULT = Path(__file__).parent / "results" / "network_blots.json"
 FIGURE = Path(__file__).parents[1] / "docs" / "science" / "blots.png"
@@ -54,7 +55,7 @@ def posterior(
     Cotter 2013 Stat Sci 28:424: y = m + sqrt(1 - b^2)*(x - m) + b*xi keeps the Gaussian reference; what is accepted is
     the ratio of the posterior to it.
     """
-    rng, width = np.random.default_rng(seed), 0.3
+    rng, width = np.random.default_rng(seed), 0.15
 
     def excess(z: np.ndarray) -> float:
         return log_density(centre + factor @ z) + 0.5 * float(z @ z)
@@ -106,15 +107,23 @@ def main() -> None:
     x0 = np.concatenate([np.clip(start, low + 1e-6, high - 1e-6), np.zeros(9)])
     box = (np.concatenate([low, np.full(9, -2.0)]), np.concatenate([high, np.full(9, 2.0)]))
     fit = least_squares(residuals, x0, bounds=box, x_scale=wide / 4, diff_step=1e-3, max_nfev=chosen.evaluations)
-    factor = np.linalg.cholesky(np.linalg.inv(fit.jac.T @ fit.jac))
+    width = box[1] - box[0]
 
-    def log_density(x: np.ndarray) -> float:
-        inside = bool(np.all((x > box[0]) & (x < box[1])))
-        return -0.5 * float((residuals(x) ** 2).sum()) if inside else -np.inf
+    def inside(u: np.ndarray) -> np.ndarray:
+        return box[0] + width * expit(u)
 
-    runs = [posterior(log_density, fit.x, factor, chosen.steps, seed) for seed in range(chosen.chains)]
+    def log_density(u: np.ndarray) -> float:
+        volume = np.log(expit(u)) + np.log(expit(-u))
+        return -0.5 * float((residuals(inside(u)) ** 2).sum()) + float(volume.sum())
+
+    # Sampling is in logits of the box, around the optimum drawn a little into it, where estimates lie on a bound.
+    share = np.clip((fit.x - box[0]) / width, 0.1, 0.9)
+    slope = width * share * (1.0 - share)
+    curvature = slope[:, None] * (fit.jac.T @ fit.jac) * slope + np.diag(2.0 * share * (1.0 - share))
+    factor = np.linalg.cholesky(np.linalg.inv(curvature))
+    runs = [posterior(log_density, logit(share), factor, chosen.steps, seed) for seed in range(chosen.chains)]
     thin = max(1, chosen.steps // 100)
-    draws = np.stack([[predict(x) for x in chain[::thin]] for chain, _ in runs])
+    draws = np.stack([[predict(inside(u)) for u in chain[::thin]] for chain, _ in runs])
     best, band = predict(fit.x), np.quantile(draws.reshape(-1, *draws.shape[2:]), [0.025, 0.975], axis=0)
     ratio = r_hat(draws)[..., 1:]
     m = len(blots.residuals({}))

@@ -23,7 +23,7 @@ from her2pkpd.systems.cell import baseline
 
 RESULT = Path(__file__).parent / "results" / "network_sensitivity.json"
 TREATMENTS = ({}, {"lapatinib": HALF_HER2}, {"AKTi": HALF})
-OUTPUTS = ("survival, half of HER2 blocked", "survival, half of AKT blocked", "difference")
+OUTPUTS = ("survival, half of HER2 blocked", "survival, half of AKT blocked", "lead of HER2 in ln(BIM/survivin)")
 
 
 def names() -> list[str]:
@@ -35,7 +35,7 @@ def names() -> list[str]:
 
 
 class Addiction:
-    """Survival of SK-BR-3 at half block over that of the untreated cell."""
+    """Survival of SK-BR-3 at half block over that of the untreated cell, and what both pathways send to the switch."""
 
     def __init__(self, hours: float = 48.0) -> None:
         self.model = any_line(("lapatinib",), {"AKTi": "AKT:ATP"})
@@ -56,12 +56,14 @@ class Addiction:
         lanes = [[Add(0.0, s, d) for s, d in t.items()] for t in TREATMENTS] * n
         segments = compile_segments(self.model, lanes, start=0.0, stop=self.hours)
         solution = solve(Batch(self.model, np.repeat(p, m, 0), segments, np.array([self.hours]), np.repeat(y, m, 0)))
-        left = self.model.outputs([f"survival.{CELL}"], solution.y, np.repeat(p, m, 0)[:, None]).reshape(n, m)
-        ratio = left[:, 1:] / left[:, :1]
-        bad = ~np.isfinite(ratio).all(axis=1)
+        wanted = [f"{x}.{CELL}" for x in ("survival", "apoptotic_pressure")]
+        left, pressure = np.moveaxis(self.model.outputs(wanted, solution.y[:, 0], np.repeat(p, m, 0)), -1, 0)
+        left, pressure = left.reshape(n, m), pressure.reshape(n, m)
+        found = np.stack([left[:, 1] / left[:, 0], left[:, 2] / left[:, 0], np.log(pressure[:, 1] / pressure[:, 2])])
+        bad = ~np.isfinite(found).all(axis=0)
         self.failed += int(bad.sum())
-        ratio[bad] = ratio[~bad].mean(axis=0)
-        return np.stack([ratio[:, 0], ratio[:, 1], ratio[:, 1] - ratio[:, 0]])
+        found[:, bad] = found[:, ~bad].mean(axis=1, keepdims=True)
+        return found
 
 
 def draw(found: dict, path: Path) -> None:
