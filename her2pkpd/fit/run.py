@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,14 @@ WORSE = 0.1
 """How much lower than the optimum's a constrained fit's -2 log posterior may be: what step control leaves."""
 
 
+class Sampled(Protocol):
+    """What a posterior can say of itself here; `her2pkpd.posterior` makes them."""
+
+    def summary(self) -> str:
+        """A few lines."""
+        ...
+
+
 @dataclass(frozen=True)
 class FitResult:
     """A finished fit.
@@ -35,6 +44,7 @@ class FitResult:
         intervals: one per unknown.
         covariance: of the coordinates, (n_unknowns, n_unknowns).
         lowest: the lowest objective met; below that of the best start if profiles found a better optimum.
+        posterior: draws of the posterior, where ``[method] sample`` asked for them.
     """
 
     problem: FitProblem
@@ -43,6 +53,7 @@ class FitResult:
     intervals: list[Interval]
     covariance: np.ndarray
     lowest: float
+    posterior: Sampled | None = None
 
     @property
     def parameters(self) -> pd.DataFrame:
@@ -93,6 +104,8 @@ class FitResult:
         if self.interrupted:
             fewer = "starts" if self.optimum.interrupted else "profile intervals"
             lines.append(f"  WARNING    interrupted: fewer {fewer} than asked for")
+        if self.posterior is not None:
+            lines.append(self.posterior.summary())
         return "\n".join(lines)
 
     def __repr__(self) -> str:
