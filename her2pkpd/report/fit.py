@@ -20,6 +20,7 @@ from her2pkpd.model import diagram, equation_table
 from her2pkpd.model import parameter_table as model_parameters
 from her2pkpd.report.baseline import baselines
 from her2pkpd.report.figures import curve_figure, published_figure, waterfall_figure
+from her2pkpd.report.identifiability import eigenvector_figure, profile_figure, section
 from her2pkpd.report.page import Page, png
 from her2pkpd.runinfo import RunInfo, check_output, hash_files, prepare_output, write_run, write_text
 
@@ -141,6 +142,8 @@ def _write(result: FitResult, folder: Path) -> None:
     curves = fitted_curves(result.problem, result.optimum.best.u)
     logistic, at_curves = baselines(curves)
     tables = {"parameters.csv": result.parameters, "predictions.csv": result.predictions}
+    tables["identifiability.csv"] = result.identifiability.table
+    tables["eigenvectors.csv"] = result.identifiability.eigenvectors
     if result.problem.metrics:
         tables["published_vs_fitted.csv"] = result.published
     if len(logistic):
@@ -148,11 +151,14 @@ def _write(result: FitResult, folder: Path) -> None:
     for name, table in tables.items():
         write_text(folder / name, table.to_csv(index=False))
     write_text(folder / "fit.json", json.dumps(_plain(_fit_json(result)), indent=2, allow_nan=False) + "\n")
+    own = [("eigenvectors", eigenvector_figure(result.problem.objective, result.optimum.best.u))]
+    own += [("profiles", profile_figure(result))] if result.curves else []
+    known = [(name, png(figure)) for name, figure in own]
     figures = [(name, png(figure)) for name, figure in _figures(result, curves, at_curves)]
     (folder / "figures").mkdir(exist_ok=True)
-    for name, figure in figures:
+    for name, figure in [*known, *figures]:
         (folder / "figures" / f"{_file_name(name)}.png").write_bytes(figure)
-    write_text(folder / "report.html", _page(result, figures, logistic).html())
+    write_text(folder / "report.html", _page(result, known, figures, logistic).html())
 
 
 def _figures(result: FitResult, curves: list[Curve], at_curves: list[np.ndarray | None]) -> list[tuple[str, Figure]]:
@@ -196,13 +202,16 @@ def _fit_json(result: FitResult) -> dict[str, Any]:
     }
 
 
-def _page(result: FitResult, figures: list[tuple[str, bytes]], logistic: pd.DataFrame) -> Page:
+def _page(
+    result: FitResult, known: list[tuple[str, bytes]], figures: list[tuple[str, bytes]], logistic: pd.DataFrame
+) -> Page:
     page = Page(result.problem.settings.title)
     for line in result.summary().splitlines()[1:]:
         page.text(line.strip(), kind="bad" if "WARNING" in line else "")
     page.heading("Parameters")
     page.text(INTERVALS[result.problem.settings.method.intervals], kind="note")
     page.table(result.parameters)
+    section(page, result.identifiability, known)
     if result.problem.metrics:
         _published_section(page, result)
     page.heading("Figures")
