@@ -18,7 +18,10 @@ from her2pkpd.fit.parameters import Free
 DETERMINED_SD = float(np.log(DETERMINED_FOLD) / (2 * 1.96))
 """Standard deviation of the logarithm of a product below which it counts as determined, like a single parameter."""
 
-_DIGITS = (1, 2, 3, 6)
+_DIGITS = (0, 1, 2, 3, 6)
+
+_PLAIN_SD = 0.1
+"""A product in plain powers is written where its 95 % interval spans less than 1.5-fold, even if others are sharper."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def _readable(row: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     exact = _sd(row, covariance)
     for digits in _DIGITS:
         rounded = np.round(row, digits)
-        if _sd(rounded, covariance) < min(max(1.2 * exact, 1e-3), DETERMINED_SD):
+        if _sd(rounded, covariance) < min(max(1.2 * exact, _PLAIN_SD), DETERMINED_SD):
             return rounded
     return row
 

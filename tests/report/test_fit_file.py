@@ -159,7 +159,7 @@ def test_the_report_is_one_file_that_fetches_nothing(finished):
     page = Links()
     page.feed(text)
     assert not page.open
-    assert len(page.fetched) == 8
+    assert len(page.fetched) == 10
     assert all(x.startswith("data:image/png;base64,") for x in page.fetched)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert "http:" not in text
