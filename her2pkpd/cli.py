@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_fit(commands.add_parser)
     _add_simulate(commands.add_parser)
+    _add_design(commands.add_parser)
     _add_gr(commands.add_parser)
     _add_synergy(commands.add_parser)
     _add_assay(commands.add_parser)
@@ -116,6 +117,27 @@ def _add_fit(add: _Add) -> None:
         """,
     )
     parser.add_argument("settings", metavar="FIT.toml", help="data, model, parameters to estimate, noise and method")
+    _add_output(parser, "DIR", "folder for the results")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
+def _add_design(add: _Add) -> None:
+    parser = _command(
+        add,
+        "design",
+        _design,
+        "plan the next plate of a fit",
+        """
+        Choose concentrations, times, cell lines and replicates, within a number of wells, so that the fit's
+        parameters, or one of them, come out as narrow as they can. The table [design] of FIT.toml says what wells
+        there may be; data and priors of the fit count as what is known already.
+
+        DIR receives plate.csv (one row a well with its position, to be pipetted, filled in and fitted), design.csv
+        (kinds of wells, beside the usual 8-point half-log series), gain.csv (expected intervals), figures/ and
+        report.html.
+        """,
+    )
+    parser.add_argument("settings", metavar="FIT.toml", help="settings of a fit with a table [design]")
     _add_output(parser, "DIR", "folder for the results")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
@@ -253,6 +275,14 @@ def _fit(options: argparse.Namespace) -> None:
     result = fit_file(options.settings, options.out, force=options.force, progress=not options.quiet)
     if not options.quiet:
         _print(result.summary(), f"Read {Path(options.out) / 'report.html'} in a browser.")
+
+
+def _design(options: argparse.Namespace) -> None:
+    from her2pkpd.report.design import design_file
+
+    plan = design_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+    if not options.quiet:
+        _print(repr(plan), f"Read {Path(options.out) / 'report.html'} in a browser.")
 
 
 def _simulate(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from her2pkpd.design.settings import MOST_CANDIDATES, DesignSettings, dose_serie
 from her2pkpd.errors import ComputationError, Problems
 from her2pkpd.fit.design import Signal, Treatment
 from her2pkpd.fit.metrics import Metric
-from her2pkpd.fit.noise import Noise, expected_information
+from her2pkpd.fit.noise import Noise, Spread, expected_information
 from her2pkpd.fit.objective import Observation
 from her2pkpd.fit.problem import FitProblem, make_problem
 from her2pkpd.fit.settings import FitSettings
@@ -63,8 +63,11 @@ def list_wells(design: DesignSettings, lines: Sequence[str], drugs: Sequence[str
     """Every line with every dose of every drug and pair, at every time, by every read-out."""
     treatments = [((drug, dose),) for drug in drugs for dose in design.doses[drug]]
     treatments += [
-        tuple(sorted(((a, x), (b, y)))) for a, b in design.combinations for x in design.doses[a] for y in design.doses[b]
-    ]
+        tuple(sorted(((a, x), (b, y))))
+        for a, b in design.combinations
+        for x in design.doses[a]
+        for y in design.doses[b]
+    ]  # fmt: skip
     times = [design.times] if design.live else [(t,) for t in design.times]
     return [
         Well(Treatment(line, doses=doses), time, readout)
@@ -151,7 +154,7 @@ def candidates(
     points = points or [u]
     stack = np.array([_rows(plan, design, x, len(observations), signals, fitted) for x in points])
     shaped = stack.reshape(len(points), len(wells), len(wells[0].times), len(names))
-    usable = np.isfinite(shaped).all(axis=(0, 2, 3))
+    usable = np.asarray(np.isfinite(shaped).all(axis=(0, 2, 3)))
     if not usable.any():
         raise ComputationError("no candidate well could be computed; check bounds, doses and times in the settings")
     place = {w: i for i, w in enumerate(wells)}
@@ -183,22 +186,31 @@ def _rows(
     for readout in dict.fromkeys(s.readout for s in signals):
         at = np.array([s.readout == readout for s in signals])
         noise = plan.settings.noise.get(readout, Noise())
-        sd = np.full(int(at.sum()), spread(readout, design, plan.settings, fitted) or 1.0)
-        weight[at] = np.sqrt(expected_information(noise, value[at], sd)[0])
+        weight[at] = _weights(noise, noise_levels(readout, design, plan.settings, fitted), value[at])
     return slopes[here] * weight[:, None]
 
 
-def spread(
+def _weights(noise: Noise, levels: Mapping[str, float | None], value: np.ndarray) -> np.ndarray:
+    """Square root of the information of one reading about its prediction, noise levels being known."""
+    sd, cv = (np.full(len(value), levels.get(name) or 0.0) for name in ("sd", "cv"))
+    if not noise.follows:
+        return np.sqrt(expected_information(noise, value, sd)[0])
+    spread = Spread.of(value, sd, cv)
+    about, about_sd = expected_information(noise, value, spread.sigma)
+    return np.sqrt(about + about_sd * spread.by_prediction**2)
+
+
+def noise_levels(
     readout: str, design: DesignSettings, settings: FitSettings, fitted: Mapping[str, float]
-) -> float | None:  # fmt: skip
-    """Standard deviation of one well: as the plate's settings say, the noise says, or the fit found; else None."""
+) -> dict[str, float | None]:  # fmt: skip
+    """Noise levels of one reading: as the plate's settings say, the noise says, or the fit found; else None."""
+    levels = dict(settings.noise.get(readout, Noise()).levels)
+    for name, given in levels.items():
+        found = fitted.get(f"{name}.{readout}")
+        levels[name] = given if given is not None else None if found is None else float(np.exp(found))
     if readout in design.sd:
-        return design.sd[readout]
-    given = settings.noise.get(readout, Noise()).sd
-    if given is not None:
-        return given
-    found = fitted.get(f"sd.{readout}")
-    return None if found is None else float(np.exp(found))
+        levels["sd"] = design.sd[readout]
+    return levels
 
 
 def _known(plan: FitProblem, earlier: FitProblem | None, fitted: Mapping[str, float], u: np.ndarray) -> np.ndarray:

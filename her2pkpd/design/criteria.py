@@ -5,7 +5,6 @@ standard deviations. All criteria are averages over draws of the parameters, so 
 plausible and not for one guess only (pseudo-Bayesian design: Chaloner and Verdinelli, Stat Sci 10 (1995) 273).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +26,11 @@ class Pool:
     def size(self) -> int:
         """Number of candidates."""
         return self.rows.shape[1]
+
+    def times(self, covariance: np.ndarray) -> np.ndarray:
+        """Rows times a matrix (n_draws, n_unknowns, n_unknowns), as few large products."""
+        draws, wells, readings, n = self.rows.shape
+        return (self.rows.reshape(draws, wells * readings, n) @ covariance).reshape(self.rows.shape)
 
     def information(self, counts: np.ndarray) -> np.ndarray:
         """(n_draws, n_unknowns, n_unknowns) of `counts` (n_candidates,) wells of each kind, and what is known."""
@@ -61,18 +65,23 @@ class Criterion:
             pool: the candidates.
             covariance: (n_draws, n_unknowns, n_unknowns) inverse of the information without that well.
         """
-        moved = pool.rows @ covariance[:, None]
-        spread = moved @ np.swapaxes(pool.rows, -1, -2) + np.eye(pool.rows.shape[2])
+        moved = pool.times(covariance)
+        single = pool.rows.shape[2] == 1
+        if single:
+            spread = 1.0 + np.sum(moved * pool.rows, axis=-1, keepdims=True)
+        else:
+            spread = moved @ np.swapaxes(pool.rows, -1, -2) + np.eye(pool.rows.shape[2])
         if not self.targets:
-            return np.linalg.slogdet(spread)[1].mean(axis=0) / covariance.shape[-1]
+            logdet = np.log(spread[..., 0, 0]) if single else np.linalg.slogdet(spread)[1]
+            return logdet.mean(axis=0) / covariance.shape[-1]
         own = moved[..., self.targets]
-        less = np.sum(own * np.linalg.solve(spread, own), axis=-2)
+        less = np.sum(own * (own / spread if single else np.linalg.solve(spread, own)), axis=-2)
         before = self._variances(covariance)[:, None]
         return -np.log1p(-np.minimum(less / before, 1 - 1e-15)).mean(axis=(0, 2))
 
     def slopes(self, pool: Pool, covariance: np.ndarray) -> np.ndarray:
         """(n_candidates,) how fast the value rises with the number of wells of each kind."""
-        moved = pool.rows @ covariance[:, None]
+        moved = pool.times(covariance)
         if not self.targets:
             return np.sum(moved * pool.rows, axis=(2, 3)).mean(axis=0) / covariance.shape[-1]
         squares = np.sum(moved[..., self.targets] ** 2, axis=2)
@@ -82,7 +91,7 @@ class Criterion:
         return np.maximum(np.diagonal(covariance, axis1=-2, axis2=-1)[:, self.targets], 1e-300)
 
 
-def widths(information: np.ndarray, bounds: Sequence[float]) -> np.ndarray:
+def widths(information: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """(n_unknowns,) expected width of 95 % intervals on the coordinates, no wider than the bounds.
 
     Args:
@@ -90,4 +99,4 @@ def widths(information: np.ndarray, bounds: Sequence[float]) -> np.ndarray:
         bounds: (n_unknowns,) distance of the bounds.
     """
     variances = np.diagonal(np.linalg.inv(information), axis1=-2, axis2=-1)
-    return np.minimum(2 * 1.96 * np.sqrt(np.maximum(variances, 0.0)), np.asarray(bounds)).mean(axis=0)
+    return np.minimum(2 * 1.96 * np.sqrt(np.maximum(variances, 0.0)), bounds).mean(axis=0)

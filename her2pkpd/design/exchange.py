@@ -13,6 +13,9 @@ from her2pkpd.design.criteria import Criterion, Pool
 from her2pkpd.errors import InputError, Problem
 
 SWEEPS = 30
+TRIALS = 6
+"""Further starts, beside the one that places each well where it tells most."""
+
 LEAST = 1e-7
 """Improvement of the criterion that an exchange must bring."""
 
@@ -41,6 +44,7 @@ def choose(
     criterion: Criterion,
     *,
     most: int | None = None,
+    seed: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Choice:
     """Choose wells.
@@ -50,29 +54,52 @@ def choose(
         wells: how many.
         criterion: what is to be large.
         most: wells of one kind, or None for any number.
-        progress: called after every well with (chosen, wanted).
+        seed: of the trials to leave a result that single exchanges cannot improve.
+        progress: called after every further start with (done, planned).
 
     Raises:
         InputError: if there are fewer wells to choose from than wanted, or they leave the criterion without a value.
     """
     cap = wells if most is None else most
     if cap * pool.size < wells:
-        rule = f"{pool.size} kinds of wells with at most {cap} replicates each are fewer than the {wells} wells asked for"
+        rule = (
+            f"{pool.size} kinds of wells with at most {cap} replicates each are fewer than the {wells} wells asked for"
+        )
         raise InputError(Problem(rule, "Allow more replicates, or more concentrations, times or cell lines."))
     counts = np.zeros(pool.size, dtype=int)
-    for k in range(wells):
+    _fill(pool, criterion, counts, wells, cap)
+    exchanges = _improve(pool, criterion, counts, cap)
+    value, rng = criterion.value(pool.information(counts)), np.random.default_rng(seed)
+    for k in range(TRIALS):
+        # By turns half of the best wells found, and wells at random.
+        placed = np.repeat(np.arange(pool.size), counts if k % 2 else np.full(pool.size, cap))
+        kept = rng.choice(placed, wells // 2 if k % 2 else wells, replace=False)
+        trial = np.bincount(kept, minlength=pool.size)
+        _fill(pool, criterion, trial, wells, cap)
+        exchanges += _improve(pool, criterion, trial, cap)
+        if (better := criterion.value(pool.information(trial))) > value:
+            counts, value = trial, better
+        if progress is not None:
+            progress(k + 1, TRIALS)
+    return Choice(counts, value, efficiency(pool, criterion, counts, cap), exchanges)
+
+
+def _fill(pool: Pool, criterion: Criterion, counts: np.ndarray, wells: int, cap: int) -> None:
+    """Add wells one by one, each where it tells most."""
+    for _ in range(int(counts.sum()), wells):
         gains = criterion.gains(pool, np.linalg.inv(pool.information(counts)))
         counts[_best(gains, counts, cap)] += 1
-        if progress is not None:
-            progress(k + 1, wells)
+
+
+def _improve(pool: Pool, criterion: Criterion, counts: np.ndarray, cap: int) -> int:
+    """Exchange until nothing is an improvement; how many exchanges were made."""
     exchanges = 0
     for _ in range(SWEEPS):
         made = _sweep(pool, criterion, counts, cap)
         exchanges += made
         if not made:
             break
-    information = pool.information(counts)
-    return Choice(counts, criterion.value(information), efficiency(pool, criterion, counts, cap), exchanges)
+    return exchanges
 
 
 def _best(gains: np.ndarray, counts: np.ndarray, cap: int) -> int:

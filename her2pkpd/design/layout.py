@@ -36,15 +36,15 @@ def lay_out(wells: pd.DataFrame, design: DesignSettings) -> pd.DataFrame:
     parts, number = [], 0
     for _, own in wells.groupby("time" if not design.live else np.zeros(len(wells)), sort=True):
         physical = _physical(own, live=design.live)
-        room = len(places) - design.controls * own["cell_line"].nunique()
-        for first in range(0, len(physical), max(room, 1)):
+        room = max(len(places) - design.controls * len(set(own["cell_line"])), 1)
+        for first in range(0, len(physical), room):
             number += 1
-            chosen = physical[first : first + max(room, 1)]
+            chosen = physical[first : first + room]
             parts.append(_plate(chosen, own, number, places, design, rng))
     plate = pd.concat(parts, ignore_index=True)
     doses = [c for c in wells.columns if c.startswith(("drug", "concentration", "unit"))]
     columns = ["plate", "well", "cell_line", *doses, "time", "time_unit", "readout", "replicate", "value"]
-    return plate[columns]
+    return plate.reindex(columns=columns)
 
 
 def _physical(own: pd.DataFrame, *, live: bool) -> list[list[dict[str, Any]]]:
@@ -76,7 +76,7 @@ def _plate(
 
 
 def _untreated(own: pd.DataFrame, line: str, replicate: int) -> list[dict[str, Any]]:
-    readings = own[own["cell_line"] == line].drop_duplicates(["time", "readout"])
+    readings = own.loc[own["cell_line"] == line, :].drop_duplicates(subset=["time", "readout"])
     return [_without_drugs(r) | {"replicate": replicate} for r in readings.to_dict("records")]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from her2pkpd.design.candidates import Candidates, candidates, spread, usual_counts
+from her2pkpd.design.candidates import Candidates, candidates, noise_levels, usual_counts
 from her2pkpd.design.criteria import Criterion, Pool, widths
 from her2pkpd.design.exchange import Choice, choose
 from her2pkpd.design.layout import lay_out
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def wells(self) -> pd.DataFrame:
-        """Kinds of wells chosen: ``cell_line, drug, concentration, unit[, drug_2 ...], time, time_unit, readout, wells``."""
+        """Kinds chosen: ``cell_line, drug, concentration, unit[, drug_2 ...], time, time_unit, readout, wells``."""
         return _kinds(self.candidates, self.choice.counts)
 
     @property
@@ -77,13 +77,14 @@ class Plan:
 
     def __repr__(self) -> str:
         gain = self.gain
-        shown = gain[gain["target"]] if self.design.target else gain
+        shown = gain.loc[gain["target"], :] if self.design.target else gain
+        usual = "than by the usual series"
         lines = [
-            f"Plate of {self.design.wells} treated wells, {int(np.sum(self.choice.counts > 0))} kinds, "
-            f"at least {self.choice.efficiency:.0%} efficient",
+            f"Plate of {self.design.wells} treated wells, {int(np.sum(self.choice.counts > 0))} kinds"
+            + (f", at least {self.choice.efficiency:.0%} efficient" if self.choice.efficiency > 0.5 else ""),
             *(
-                f"  {row.parameter}: expected interval {row.narrower:.0%} narrower than by the usual series"
-                for row in shown.itertuples()
+                f"  {name}: expected interval {abs(part):.0%} {'narrower' if part >= 0 else 'wider'} {usual}"
+                for name, part in zip(shown["parameter"], shown["narrower"], strict=True)
             ),
         ]
         return "\n".join(lines)
@@ -96,7 +97,7 @@ def plan_plate(
 
     Args:
         path: a ``fit.toml`` with a table ``[design]``.
-        progress: called after every well with (chosen, wanted).
+        progress: called after every start of the search with (done, planned).
         draws: coordinates of the unknowns from a posterior, one column each; without them the criterion is averaged
             over the normal approximation around the estimate.
 
@@ -132,7 +133,7 @@ def _filled(
     lines = list(design.cell_lines) or lines
     problems = Problems(str(settings.path))
     for what, found, example in (
-        ("drug", doses, '[[design.drug]] with name, lowest and highest'),
+        ("drug", doses, "[[design.drug]] with name, lowest and highest"),
         ("cell_lines", lines, 'cell_lines = ["SK-BR-3"]'),
         ("times", times, 'times = ["72 h"]'),
     ):
@@ -184,9 +185,11 @@ def _finished(folder: Path) -> dict[str, float]:
 def _check_spread(design: DesignSettings, settings: FitSettings, fitted: Mapping[str, float]) -> None:
     problems = Problems(str(settings.path))
     for readout in design.readouts:
-        if spread(readout, design, settings, fitted) is None:
-            rule = f"the standard deviation of {readout} is not known, and there are no data to find it from"
-            problems.add(rule, f"Add [design.sd] with {readout} = 0.05.", column="design.sd")
+        unknown = [k for k, v in noise_levels(readout, design, settings, fitted).items() if v is None]
+        if unknown:
+            rule = f"the scatter of {readout} ({' and '.join(unknown)}) is not known, and no data tell it"
+            remedy = f"Give [noise.{readout}] {unknown[0]} = 0.05, or [design.sd] {readout} = 0.05."
+            problems.add(rule, remedy, column="design.sd")
     problems.raise_any()
 
 
@@ -235,6 +238,6 @@ def _kinds(found: Candidates, counts: np.ndarray) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     order = [c for c in frame.columns if c.startswith(("drug", "concentration", "unit"))]
     texts = {c: "" for c in order if c.startswith("drug_")}
-    frame = frame[["cell_line", *order, "time", "time_unit", "readout", "wells"]].fillna(texts)
+    frame = frame.reindex(columns=["cell_line", *order, "time", "time_unit", "readout", "wells"]).fillna(texts)
     sorting = ["cell_line", "readout", "time", *(c for c in order if not c.startswith("unit"))]
-    return frame.sort_values(sorting, ignore_index=True)
+    return frame.sort_values(by=sorting, ignore_index=True)

@@ -142,7 +142,9 @@ def dose_series(low: float, high: float, per_decade: int = PER_DECADE) -> tuple[
     return tuple(float(f"{high * 10 ** (-k / per_decade):.3g}") for k in range(steps, -1, -1))
 
 
-def _combinations(section: Section, doses: Mapping[str, Sequence[float]], settings: FitSettings) -> tuple[tuple[str, str], ...]:
+def _combinations(
+    section: Section, doses: Mapping[str, Sequence[float]], settings: FitSettings
+) -> tuple[tuple[str, str], ...]:
     pairs = []
     for pair in section.get("combinations", list, [], words='pairs such as [["trastuzumab", "lapatinib"]]') or []:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair)):

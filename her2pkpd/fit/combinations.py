@@ -63,7 +63,7 @@ def write_product(free: Sequence[Free], powers: np.ndarray) -> str:
 
 
 def _symbol(free: Free) -> str:
-    scale = free.transform.scale
+    scale = "linear" if free.role == "deviation" else free.transform.scale
     return free.name if scale == "log" else f"odds({free.name})" if scale == "logit" else f"exp({free.name})"
 
 

@@ -78,8 +78,8 @@ def identify(
         draws: (n_draws, n_unknowns or n_free) coordinates from the posterior, or None.
 
     Returns:
-        The `Identifiability`. Cost: eight evaluations of the objective with its Jacobian, five of them at tight
-        tolerances.
+        The `Identifiability`. Cost: three evaluations of the objective with its Jacobian, and one of five points at
+        tight tolerances.
     """
     n = len(objective.free)
     curved = curvature(objective, u)
@@ -91,6 +91,7 @@ def identify(
     verdicts = [profiled.get(f.name, word) for f, word in zip(objective.free.free, local, strict=True)]
     undetermined = np.array([v in (COMBINATION, UNDETERMINED) for v in verdicts]) | found.involved
     combined = determined_combinations(objective.free.free, known, undetermined & curved.inside[:n])
+    values = objective.free.values(u[:n])
     shapes = {c.name: c.shape for c in curves}
     rows = []
     for i, free in enumerate(objective.free.free):
@@ -99,7 +100,7 @@ def identify(
         best = _of(i, combined) if verdict == COMBINATION else None
         rows.append(
             (
-                free.name, free.estimate.unit, float(free.transform.backward(u[i])), verdict, cause,
+                free.name, free.unit, values[i], verdict, cause,
                 best.text if best else "", best.fold if best else np.nan, methods[0], methods[1],
                 shapes.get(free.name, ""), methods[2], len({m for m in methods if m}) == 1,
             )

@@ -113,7 +113,10 @@ def point(objective: Objective, i: int, u: np.ndarray, residuals: np.ndarray) ->
 
 
 def data_cost(objective: Objective, residuals: np.ndarray) -> float:
-    """The part of a sum of squared residuals that is not the priors': data, and the noise level with them."""
-    priors = objective.free.prior_residuals(np.zeros(len(objective.free)))[0].size
-    n = objective.n_data
-    return float(np.sum(residuals[:n] ** 2) + np.sum(residuals[n + priors :] ** 2))
+    """The part of a sum of squared residuals that is not the priors', which come last."""
+    return float(np.sum(residuals[: len(residuals) - prior_rows(objective)] ** 2))
+
+
+def prior_rows(objective: Objective) -> int:
+    """Number of residuals that are the priors'."""
+    return objective.free.prior_residuals(np.zeros(len(objective.free)))[0].size

@@ -7,7 +7,7 @@ reach) is a matter of these data, not of the experiment. Measured values and pri
 experiment has a different answer.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import qmc
@@ -15,6 +15,7 @@ from scipy.stats import qmc
 from her2pkpd.engine import Options
 from her2pkpd.fit.combinations import sparse_basis
 from her2pkpd.fit.objective import Objective
+from her2pkpd.fit.profile_curve import prior_rows
 
 NO_EFFECT = 1e-6
 """Singular value of the scaled sensitivities, as a part of the largest, below which a direction has no effect."""
@@ -58,16 +59,16 @@ def structure(objective: Objective, u: np.ndarray, *, seed: int = 1) -> Structur
         u: coordinates of the estimate.
         seed: of the points of the box.
     """
-    tight = replace(objective, options=TIGHT) if isinstance(objective, Objective) else objective
     low, high = objective.free.start_box()
     points = np.tile(u, (1 + ELSEWHERE, 1))
     points[1:, : len(low)] = low + (high - low) * qmc.Sobol(len(low), rng=seed).random(ELSEWHERE)
-    return rank_of(np.vstack([_sensitivities(tight, point) for point in points]))
+    found = objective.many(points, options=TIGHT).jacobian
+    data = found[:, : found.shape[1] - prior_rows(objective), : len(low)]
+    return rank_of(np.vstack([_comparable(rows) for rows in data]))
 
 
-def _sensitivities(objective: Objective, u: np.ndarray) -> np.ndarray:
-    """Of all readings that could be computed, (n, n_free), in standard deviations, at one point on one scale."""
-    rows = objective(u).jacobian[: objective.n_data, : len(objective.free)]
+def _comparable(rows: np.ndarray) -> np.ndarray:
+    """Sensitivities of all readings that could be computed at one point, (n, n_free), on one scale."""
     rows = rows[np.isfinite(rows).all(axis=1)]
     return rows / max(float(np.abs(rows).max(initial=0.0)), 1e-300)
 

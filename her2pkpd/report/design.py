@@ -56,7 +56,7 @@ def design_file(settings: str | Path, out: str | Path, *, force: bool = False, p
     (folder / "figures").mkdir(exist_ok=True)
     for name, figure in figures:
         (folder / "figures" / f"{name}.png").write_bytes(figure)
-    write_text(folder / "report.html", _page(plan, gain, kinds, figures).html())
+    write_text(folder / "report.html", _page(plan, gain, figures).html())
     write_run(folder, RunInfo("design", inputs, time.perf_counter() - began, seed=plan.design.seed))
     return plan
 
@@ -70,7 +70,7 @@ def _bar(wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("wells", total=None)
+        task = bar.add_task("plates tried", total=None)
         yield lambda done, planned: bar.update(task, completed=done, total=planned)
 
 
@@ -86,7 +86,7 @@ def _summary(plan: Plan, gain: pd.DataFrame) -> dict[str, object]:
         "efficiency_at_least": plan.choice.efficiency,
         "exchanges": plan.choice.exchanges,
         "usual_series": plan.usual_place,
-        "narrower": {r.parameter: r.narrower for r in gain.itertuples()},
+        "narrower": dict(zip(gain["parameter"], gain["narrower"].astype(float), strict=True)),
     }
 
 
@@ -99,7 +99,7 @@ def plate_figure(plan: Plan) -> Figure:
         figure = Figure(figsize=(3.9 * columns, 3.0 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for own, panel in zip(axes, panels, strict=False):
-            chosen, common = (t[[_panel(r) == panel for r in t.to_dict("records")]] for t in (wells, usual))
+            chosen, common = (t.loc[[_panel(r) == panel for r in t.to_dict("records")], :] for t in (wells, usual))
             _single(own, chosen, common) if not panel[3] else _pair(own, chosen)
             title = f"{panel[0]}: {panel[2]}" + (f" + {panel[3]}" if panel[3] else "")
             own.set_title(title, loc="left")
@@ -118,7 +118,9 @@ def _single(axes: Axes, chosen: pd.DataFrame, usual: pd.DataFrame) -> None:
             usual["concentration"], usual["time"], s=28 * usual["wells"], facecolors="none", edgecolors=GREY, lw=0.9,
             label="usual series",
         )  # fmt: skip
-    axes.scatter(chosen["concentration"], chosen["time"], s=28 * chosen["wells"], color=BLUE, alpha=0.75, label="proposed")
+    axes.scatter(
+        chosen["concentration"], chosen["time"], s=28 * chosen["wells"], color=BLUE, alpha=0.75, label="proposed"
+    )
     for row in chosen.to_dict("records"):
         axes.annotate(str(row["wells"]), (row["concentration"], row["time"]), ha="center", va="center", fontsize=7,
                       color="white")  # fmt: skip
@@ -129,7 +131,7 @@ def _single(axes: Axes, chosen: pd.DataFrame, usual: pd.DataFrame) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("concentration, nM")
     axes.set_ylabel(f"{chosen['readout'].iloc[0]} read at, h")
-    axes.legend(fontsize=7, loc="best")
+    axes.legend(fontsize=7, loc="best", markerscale=0.6)
 
 
 def _pair(axes: Axes, chosen: pd.DataFrame) -> None:
@@ -155,14 +157,14 @@ def gain_figure(plan: Plan) -> Figure:
         place = np.arange(len(gain))
         axes.barh(place + 0.2, gain["usual"], 0.36, color=GREY, label="usual series")
         axes.barh(place - 0.2, gain["proposed"], 0.36, color=BLUE, label="proposed plate")
-        names = [f"{r.parameter} (target)" if r.target else str(r.parameter) for r in gain.itertuples()]
+        names = [f"{n} (target)" if t else str(n) for n, t in zip(gain["parameter"], gain["target"], strict=True)]
         axes.set_yticks(place, names)
         axes.set_xlabel("expected 95 % interval, width on the log (or log-odds) scale")
-        axes.legend(fontsize=7)
+        figure.legend(fontsize=7, loc="outside upper right", ncols=2)
     return figure
 
 
-def _page(plan: Plan, gain: pd.DataFrame, kinds: pd.DataFrame, figures: list[tuple[str, bytes]]) -> Page:
+def _page(plan: Plan, gain: pd.DataFrame, figures: list[tuple[str, bytes]]) -> Page:
     page = Page(f"The next plate: {plan.settings.title}")
     for line in repr(plan).splitlines():
         page.text(line.strip())
@@ -175,8 +177,10 @@ def _page(plan: Plan, gain: pd.DataFrame, kinds: pd.DataFrame, figures: list[tup
     )
     page.figures(figures)
     page.heading("Expected intervals")
-    page.text("Widths of 95 % intervals on the scale of each parameter: natural logarithm, log odds, or plain.", kind="note")
+    page.text(
+        "Widths of 95 % intervals on the scale of each parameter: natural logarithm, log odds, or plain.", kind="note"
+    )
     page.table(gain)
     page.heading("Kinds of wells")
-    page.table(kinds[kinds["plate"] == "proposed"].drop(columns=["plate"]))
+    page.table(plan.wells)
     return page
