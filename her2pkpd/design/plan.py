@@ -1,6 +1,5 @@
 """`plan_plate`: from a fit and a budget of wells to the plate that tells most, and what it gains on the usual one."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from her2pkpd.design.criteria import Criterion, Pool, widths
 from her2pkpd.design.exchange import Choice, choose
 from her2pkpd.design.layout import lay_out
 from her2pkpd.design.settings import DesignSettings, dose_series, read_design_settings
-from her2pkpd.errors import InputError, Problem, Problems
+from her2pkpd.errors import Problems
+from her2pkpd.fit.finished import read_estimate
 from her2pkpd.fit.metrics import Metric
 from her2pkpd.fit.objective import Observation
 from her2pkpd.fit.optimise import multi_start
@@ -162,7 +162,7 @@ def _usual_doses(drug: str, observations: Sequence[Observation], metrics: Sequen
 def _estimate(earlier: FitProblem | None, design: DesignSettings) -> dict[str, float]:
     """Coordinates of the fit's unknowns by name: of the finished fit named, or of one made now."""
     if design.fit is not None:
-        return _finished(design.fit)
+        return read_estimate(design.fit, "design.fit")
     if earlier is None:
         return {}
     method = earlier.settings.method
@@ -170,16 +170,6 @@ def _estimate(earlier: FitProblem | None, design: DesignSettings) -> dict[str, f
         earlier.objective, starts=method.starts, seed=method.seed, max_evaluations=method.max_evaluations
     ).best
     return dict(zip(earlier.objective.names, map(float, best.u), strict=True))
-
-
-def _finished(folder: Path) -> dict[str, float]:
-    file = folder / "fit.json"
-    try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        return {str(n): float(x) for n, x in zip(kept["unknowns"], kept["coordinates"], strict=True)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        rule, remedy = "is not the folder of a finished fit", "Name the DIR of her2pkpd fit, or leave the key out."
-        raise InputError(Problem(rule, remedy, str(file), None, "design.fit")) from error
 
 
 def _check_spread(design: DesignSettings, settings: FitSettings, fitted: Mapping[str, float]) -> None:
