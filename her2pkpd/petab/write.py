@@ -10,7 +10,9 @@ PEtab version 2: https://petab.readthedocs.io/en/latest/v2/documentation_data_fo
 """
 
 import json
+import re
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +41,13 @@ class Exported:
     Attributes:
         negative_log_likelihood: of everything in the files at the nominal values, by this package's engine.
         left_out: what PEtab cannot say, one sentence each.
-        warnings: what the validator noted, if it is installed.
+        notes: what the validator noted, if it is installed.
         validated: whether it is.
     """
 
     negative_log_likelihood: float
     left_out: tuple[str, ...]
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     validated: bool
 
     def __repr__(self) -> str:
@@ -55,7 +57,7 @@ class Exported:
             lines.append(
                 f"  left out: {len(self.left_out)} readings, named in left_out.txt; the first: {self.left_out[0]}"
             )
-        return "\n".join([*lines, *(f"  note: {w}" for w in self.warnings)])
+        return "\n".join([*lines, *(f"  note: {w}" for w in self.notes)])
 
 
 def petab_file(
@@ -96,9 +98,9 @@ def write_petab(problem: FitProblem, u: np.ndarray, folder: str | Path) -> Expor
 def _write(texts: dict[str, str], readings: Readings, folder: Path) -> Exported:
     for name, text in texts.items():
         write_text(folder / name, text)
-    warnings, validated = _validate(folder / "problem.yaml")
+    notes, validated = _validate(folder / "problem.yaml")
     nominal = json.loads(texts["nominal.json"])["negative_log_likelihood"]
-    return Exported(nominal, tuple(readings.left_out), warnings, validated)
+    return Exported(nominal, tuple(readings.left_out), notes, validated)
 
 
 def starting_point(objective: Objective, estimate: dict[str, float]) -> np.ndarray:
@@ -122,10 +124,16 @@ def _texts(problem: FitProblem, u: np.ndarray) -> tuple[dict[str, str], Readings
         remedy = "Only wells, and GRmax of published metrics, can be exported."
         raise InputError(Problem("the fit has nothing PEtab can say", remedy, str(problem.settings.path)))
     readings.add_priors()
+    used = _used(readings)
+    readings.left_out += [
+        f"parameter {name}: no exported reading depends on it"
+        for name, own in zip(objective.names, names.of, strict=True)
+        if own not in used
+    ]
     base = objective.design.parameters[0].copy()
     sbml = to_sbml(model, parameters=base)
     tables = {
-        "parameters.tsv": _parameters(names, u),
+        "parameters.tsv": _parameters(names, u, used),
         "observables.tsv": pd.DataFrame(readings.observables, columns=_OBSERVABLES),
         "conditions.tsv": pd.DataFrame(
             readings.experiments.conditions, columns=["conditionId", "targetId", "targetValue"]
@@ -163,7 +171,16 @@ measurement_files: [measurements.tsv]
 """
 
 
-def _parameters(names: Names, u: np.ndarray) -> pd.DataFrame:
+def _used(readings: Readings) -> set[str]:
+    """Identifiers that occur in a formula, or are parameters of the model."""
+    texts = [x for _, _, x in readings.experiments.conditions]
+    texts += [x for row in readings.observables for x in row[2:4]]
+    texts += [x for row in readings.rows for x in row.noise]
+    words = {w for text in texts for w in re.findall(r"[A-Za-z_]\w*", text)}
+    return words | {readings.names.ids["parameter"][n] for n in readings.names.direct}
+
+
+def _parameters(names: Names, u: np.ndarray, used: set[str]) -> pd.DataFrame:
     objective = names.objective
     free = objective.free
     low, high = objective.bounds()
@@ -179,7 +196,7 @@ def _parameters(names: Names, u: np.ndarray) -> pd.DataFrame:
         ends = (float(np.exp(low[k])), float(np.exp(high[k])))
         rows.append([names.of[k], objective.names[k], *ends, float(np.exp(u[k])), "true", "", ""])
     columns = "parameterId parameterName lowerBound upperBound nominalValue estimate priorDistribution priorParameters"
-    return pd.DataFrame(rows, columns=columns.split())
+    return pd.DataFrame([r for r in rows if r[0] in used], columns=columns.split())
 
 
 def _prior(own: Any, k: int, hierarchies: Sequence[tuple[int, int, np.ndarray]]) -> tuple[str, str]:
@@ -211,7 +228,9 @@ def _validate(file: Path) -> tuple[tuple[str, ...], bool]:
         from petab import v2
     except ImportError:
         return (), False
-    found = v2.Problem.from_yaml(file).validate()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own, about the libraries it uses
+        found = v2.Problem.from_yaml(file).validate()
     if found.has_errors():
         raise ComputationError("the PEtab files are inconsistent: " + " | ".join(str(x.message) for x in found))
     return tuple(str(x.message) for x in found), True
