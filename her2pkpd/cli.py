@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"her2pkpd {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_fit(commands.add_parser)
+    _add_sbc(commands.add_parser)
     _add_simulate(commands.add_parser)
     _add_design(commands.add_parser)
     _add_export(commands.add_parser)
@@ -112,12 +113,37 @@ def _add_fit(add: _Add) -> None:
         for each whether the data determine it.
 
         DIR receives parameters.csv (estimate, interval, verdict), predictions.csv, fit.json, run.json, a figure
-        per curve under figures/ and report.html, one file to read in a browser.
+        per curve under figures/ and report.html, one file to read in a browser. With [method] sample = "nuts",
+        "laplace" or "smc" it also receives draws of the posterior (posterior.nc, for ArviZ), posterior.csv,
+        predictive_checks.csv and their figures.
 
+        An interrupted fit, run again into the same folder, goes on where it was and ends with the same results.
         The same fit may be repeated into the same folder; a folder with anything else in it is left alone.
         """,
     )
     parser.add_argument("settings", metavar="FIT.toml", help="data, model, parameters to estimate, noise and method")
+    _add_output(parser, "DIR", "folder for the results")
+    resume = {"action": argparse.BooleanOptionalAction, "default": True}
+    parser.add_argument("--resume", **resume, help="go on from an interrupted run into DIR, or start afresh")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
+def _add_sbc(add: _Add) -> None:
+    parser = _command(
+        add,
+        "sbc",
+        _sbc,
+        "check that a fit's posteriors are right, by simulation",
+        """
+        Simulation-based calibration: draw parameters from the priors of a fit.toml, simulate its wells with them,
+        sample each posterior, and see whether the truth lies in it as often as it should.
+
+        DIR receives sbc.csv (p-value and verdict per parameter), ranks.csv, figures/, report.html and run.json. An
+        interrupted run, started again into the same folder, goes on where it was.
+        """,
+    )
+    parser.add_argument("settings", metavar="FIT.toml", help="the fit; measured values do not matter")
+    parser.add_argument("--plates", type=int, default=192, metavar="N", help="plates simulated (192)")
     _add_output(parser, "DIR", "folder for the results")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
@@ -296,7 +322,9 @@ def _add_library(
 def _fit(options: argparse.Namespace) -> None:
     from her2pkpd.report.fit import fit_file
 
-    result = fit_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+    result = fit_file(
+        options.settings, options.out, force=options.force, progress=not options.quiet, resume=options.resume
+    )
     if not options.quiet:
         _print(result.summary(), f"Read {Path(options.out) / 'report.html'} in a browser.")
 
@@ -307,6 +335,16 @@ def _design(options: argparse.Namespace) -> None:
     plan = design_file(options.settings, options.out, force=options.force, progress=not options.quiet)
     if not options.quiet:
         _print(repr(plan), f"Read {Path(options.out) / 'report.html'} in a browser.")
+
+
+def _sbc(options: argparse.Namespace) -> None:
+    from her2pkpd.report.sbc import sbc_file
+
+    found = sbc_file(
+        options.settings, options.out, plates=options.plates, force=options.force, progress=not options.quiet
+    )
+    if not options.quiet:
+        _print(found.table().to_string(index=False))
 
 
 def _simulate(options: argparse.Namespace) -> None:

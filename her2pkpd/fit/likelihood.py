@@ -23,7 +23,8 @@ class Block:
         readout: its name.
         noise: its noise model.
         wells: (m,) positions among all observations.
-        value: (m,) measured values; of a censored well its limit, of one between two limits the lower.
+        value: (m,) measured values, or (C, m) if every point has data of its own; of a censored well its limit, of one
+            between two limits the lower.
         upper: (m,) upper limits of wells known to lie between two, NaN elsewhere.
         side: (m,) 0 for a value, +1 for one known to lie above `value`, -1 below it, 2 between `value` and `upper`.
         known_sd: (m,) standard deviations given with the wells, NaN where not.
@@ -46,7 +47,7 @@ class Block:
     @cached_property
     def exact(self) -> np.ndarray:
         """(m,) which wells have a value and no group."""
-        grouped = np.zeros(len(self.value), dtype=bool)
+        grouped = np.zeros(len(self.side), dtype=bool)
         for group in self.groups:
             grouped[group.wells] = True
         return (self.side == 0) & ~grouped
@@ -104,7 +105,7 @@ class Block:
     ) -> tuple[np.ndarray, np.ndarray]:
         at = self.exact
         sigma = spread.sigma[:, at]
-        r, by_prediction, by_log_sigma = residual(self.noise, self.value[at], prediction[:, at], sigma)
+        r, by_prediction, by_log_sigma = residual(self.noise, self.value[..., at], prediction[:, at], sigma)
         by_prediction = by_prediction + by_log_sigma * spread.by_prediction[:, at]
         slope = by_prediction[..., None] * jacobian[:, at] + by_log_sigma[..., None] * by_level[:, at]
         return r, slope
@@ -112,7 +113,7 @@ class Block:
     def limits(self, prediction: np.ndarray, spread: Spread) -> tuple[np.ndarray, np.ndarray]:
         """Limits of the censored wells, in standard deviations from the prediction: (C, k) lower and upper."""
         at = self.side != 0
-        side, first, second = self.side[at], self.value[at], self.upper[at]
+        side, first, second = self.side[at], self.value[..., at], self.upper[at]
         low = np.where(side == -1, -np.inf, first)
         high = np.where(side == -1, first, np.where(side == 2, second, np.inf))
         sigma, centre = spread.sigma[:, at], prediction[:, at]
@@ -144,7 +145,7 @@ class Block:
 
     def _effects(self, group: Group, prediction: np.ndarray, spread: Spread) -> Effects:
         at = group.wells
-        return group.effects(self.value[at], prediction[:, at], spread.sigma[:, at])
+        return group.effects(self.value[..., at], prediction[:, at], spread.sigma[:, at])
 
     def _group_rows(
         self, group: Group, prediction: np.ndarray, jacobian: np.ndarray, spread: Spread, by_level: np.ndarray
@@ -190,7 +191,7 @@ class Block:
         for group in self.groups:
             error, log_weight = self._effects(group, prediction, spread).each_given_the_others()
             at = group.wells
-            log_value = np.log(self.value[at]) if group.log else 0.0
+            log_value = np.log(self.value[..., at]) if group.log else 0.0
             constant = log_weight - np.log(spread.sigma[:, at]) - log_value - 0.5 * np.log(2 * np.pi)
             result[:, at] = constant - 0.5 * error**2
         return result

@@ -37,6 +37,7 @@ class Noise:
         scale_spread: spread of the factors around 1: relative standard deviation, or for log-normal noise the fold of
             one; None where nothing is known of them.
         offset_sd: standard deviation of the constants around 0; None where nothing is known of them.
+        priors: log-normal priors of estimated levels, by name: median, and the fold of one standard deviation.
     """
 
     kind: NoiseKind = "normal"
@@ -48,6 +49,7 @@ class Noise:
     offset: str = ""
     scale_spread: float | None = None
     offset_sd: float | None = None
+    priors: tuple[tuple[str, tuple[float, float]], ...] = ()
 
     @property
     def levels(self) -> dict[str, float | None]:

@@ -54,7 +54,7 @@ class Effects:
 
         Args:
             moves: (C, m, n) derivatives of the predictions by the unknowns.
-            scaled: (m, n) derivatives of every well's log standard deviation by the unknowns.
+            scaled: (C, m, n) derivatives of every well's log standard deviation by the unknowns.
 
         Returns:
             Residuals (C, m + k + 1), whose squares add up to -2 log p, and derivatives (C, m + k + 1, n).
@@ -65,7 +65,7 @@ class Effects:
         beta, left = self.best()
         dr = self.by_prediction[..., None] * moves - self.residual[..., None] * scaled
         # (C, m, k, n): each well's row of X moves with its own prediction and its own standard deviation.
-        dx = self.design_by_prediction[..., None] * moves[..., None, :] - x[..., None] * scaled[:, None, :]
+        dx = self.design_by_prediction[..., None] * moves[..., None, :] - x[..., None] * scaled[..., None, :]
         dx_beta = np.einsum("cmkn,ck->cmn", dx, beta)
         dx_left = np.einsum("cmkn,cm->ckn", dx, left)
         d_beta = inverse @ (dx_left + x_t @ (dr - dx_beta))

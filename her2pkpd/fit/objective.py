@@ -5,7 +5,7 @@ fail make their residuals NaN, never small; optimisers shrink the step, and the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -145,6 +145,12 @@ class Objective:
         self.n_free = len(self.free)
         self.blocks = make_blocks(self.observations, self.noise, self.n_free)
         self.estimated = tuple(f"{level}.{b.readout}" for b in self.blocks for level in b.columns)
+        self.level_priors = {
+            f"{level}.{b.readout}": (float(np.log(median)), float(np.log(fold)))
+            for b in self.blocks
+            for level, (median, fold) in b.noise.priors
+            if level in b.columns
+        }
 
     @property
     def names(self) -> list[str]:
@@ -179,26 +185,44 @@ class Objective:
         """Evaluate at unknowns `u` (n_unknowns,)."""
         return self.many(u[None]).at(0)
 
-    def many(self, u: np.ndarray, *, options: Options | None = None) -> Evaluation:
+    def many(self, u: np.ndarray, *, options: Options | None = None, derivatives: bool = True) -> Evaluation:
         """Evaluate at C points in one solve.
 
         Args:
             u: unknowns (C, n_unknowns).
             options: tolerances, where they are not to be the objective's own.
+            derivatives: whether the Jacobian is wanted; without it the solve costs a tenth and the Jacobian is wrong.
 
         Returns:
             An `Evaluation` whose arrays have a leading axis of length C.
         """
-        predicted = self.predictor.many(u[:, : self.n_free], options=options)
+        predicted = self.predictor.many(u[:, : self.n_free], options=options, derivatives=derivatives)
+        if not derivatives:
+            nothing = np.zeros((*predicted.value.shape, self.n_free))
+            predicted = replace(predicted, jacobian=nothing)
         by_all = self._widened(predicted.jacobian, u.shape[-1])
         parts = [b.rows(u, predicted.value[:, b.wells], by_all[:, b.wells]) for b in self.blocks]
         read, by_read, values, reached = self._metrics(predicted)
         prior, by_prior = self.free.prior_residuals(u[:, : self.n_free])
         parts += [(read, self._widened(by_read, u.shape[-1])), (prior, self._widened(by_prior, u.shape[-1]))]
+        parts.append(self._level_rows(u))
         residuals, jacobian = (np.concatenate(x, axis=1) for x in zip(*parts, strict=True))
         n = len(self.observations)
         predictions = predicted.value[:, :n]
         return Evaluation(residuals, jacobian, predictions, values, reached, predicted.status, predicted.engine)
+
+    def prior_cost(self, u: np.ndarray) -> np.ndarray:
+        """(C,) -2 log prior at unknowns (C, n_unknowns), up to a constant."""
+        rows = np.concatenate([self.free.prior_residuals(u[:, : self.n_free])[0], self._level_rows(u)[0]], axis=1)
+        return np.sum(rows**2, axis=1)
+
+    def _level_rows(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Residuals of the priors of noise levels."""
+        columns = [self.n_free + self.estimated.index(name) for name in self.level_priors]
+        mean, sd = (np.array([p[k] for p in self.level_priors.values()]) for k in (0, 1))
+        jacobian = np.zeros((len(u), len(columns), u.shape[-1]))
+        jacobian[:, np.arange(len(columns)), columns] = 1 / sd
+        return (u[:, columns] - mean) / sd, jacobian
 
     @staticmethod
     def _widened(jacobian: np.ndarray | None, n: int) -> np.ndarray:
@@ -221,7 +245,8 @@ class Objective:
         n = self.n_free
         for rows in (self._metrics(predicted)[1][0], self.free.prior_residuals(u[:n])[1]):
             total[:n, :n] += rows.T @ rows
-        return total
+        levels = self._level_rows(points)[1][0]
+        return total + levels.T @ levels
 
     def _metrics(self, predicted: Predicted) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         points, n = len(predicted.value), len(self.metrics)
@@ -235,6 +260,20 @@ class Objective:
                 residuals[c, i], outer = self._metric_residual(metric, values[c, i])
                 jacobian[c, i] = 0.0 if slope is None else outer * slope
         return residuals, jacobian, values, reached
+
+    def metric_log_likelihood(self, values: np.ndarray) -> np.ndarray:
+        """Log density of published metrics (log10 for potencies), or log probability of censored ones.
+
+        Args:
+            values: (C, n_metrics) read-off metrics.
+        """
+        result = np.zeros(values.shape)
+        for i, metric in enumerate(self.metrics):
+            r = np.array([self._metric_residual(metric, v)[0] for v in values[:, i]])
+            sd = self.metric_noise.potency if metric.is_potency else self.metric_noise.efficacy
+            exact = metric.censoring == "none"
+            result[:, i] = -0.5 * r**2 - (np.log(sd) + 0.5 * np.log(2 * np.pi) if exact else 0.0)
+        return result
 
     def _metric_residual(self, metric: Metric, predicted: float) -> tuple[float, float]:
         sd = self.metric_noise.potency if metric.is_potency else self.metric_noise.efficacy

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,19 @@ WORSE = 0.1
 """How much lower than the optimum's a constrained fit's -2 log posterior may be: what step control leaves."""
 
 
+class Sampled(Protocol):
+    """What a posterior can say of itself here; `her2pkpd.posterior` makes them."""
+
+    @property
+    def flat(self) -> np.ndarray:
+        """(n_draws, n_unknowns) unknowns."""
+        ...
+
+    def summary(self) -> str:
+        """A few lines."""
+        ...
+
+
 @dataclass(frozen=True)
 class FitResult:
     """A finished fit.
@@ -39,6 +53,7 @@ class FitResult:
         covariance: of the coordinates, (n_unknowns, n_unknowns).
         lowest: the lowest objective met; below that of the best start if profiles found a better optimum.
         curves: profiles through the points that the search for the intervals has visited; empty without profiles.
+        posterior: draws of the posterior, where ``[method] sample`` asked for them.
     """
 
     problem: FitProblem
@@ -47,14 +62,16 @@ class FitResult:
     intervals: list[Interval]
     covariance: np.ndarray
     lowest: float
+    posterior: Sampled | None = None
     curves: tuple[ProfileCurve, ...] = ()
 
     @cached_property
     def identifiability(self) -> Identifiability:
-        """What these data determine, by Fisher information and profiles."""
+        """What these data determine, by Fisher information, profiles and draws, as far as there are any."""
+        draws = None if self.posterior is None else self.posterior.flat
         return identify(
-            self.problem.objective, self.optimum.best.u, intervals=self.intervals, curves=self.curves
-        )  # fmt: skip
+            self.problem.objective, self.optimum.best.u, intervals=self.intervals, curves=self.curves, draws=draws
+        )
 
     @property
     def parameters(self) -> pd.DataFrame:
@@ -105,6 +122,8 @@ class FitResult:
         if self.interrupted:
             fewer = "starts" if self.optimum.interrupted else "profile intervals"
             lines.append(f"  WARNING    interrupted: fewer {fewer} than asked for")
+        if self.posterior is not None:
+            lines.append(self.posterior.summary())
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -152,4 +171,4 @@ def fit(
     lowest, curves = optimum.best.cost, list[ProfileCurve]()
     if method.intervals == "profile" and not optimum.interrupted:
         intervals, lowest = profile(problem.objective, optimum.best.u, progress=on_profile, keep=curves.append)
-    return FitResult(problem, optimum, evaluation, intervals, covariance, lowest, tuple(curves))
+    return FitResult(problem, optimum, evaluation, intervals, covariance, lowest, curves=tuple(curves))

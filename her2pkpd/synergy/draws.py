@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from her2pkpd.fit.design import POPULATION
+from her2pkpd.fit.library_priors import known_quantities
 from her2pkpd.fit.run import FitResult
-from her2pkpd.library import Drug, Quantity, load_parameters
-
-Z95 = 1.959963984540054
+from her2pkpd.library import Drug
 
 
 def fit_draws(result: FitResult, cell_line: str, n: int, *, seed: int = 0) -> dict[str, np.ndarray]:
@@ -50,18 +49,10 @@ def library_draws(drugs: Sequence[Drug], n: int, *, seed: int = 0) -> dict[str, 
         (n,) values by model parameter.
     """
     rng = np.random.default_rng(seed)
-    known = {name: q for name, q in load_parameters().items() if not name.startswith("cell.")}
-    known |= {f"{POPULATION}.{n.removeprefix('cell.')}": q for n, q in load_parameters().items() if n == "cell.a_li"}
-    for drug in drugs:
-        known |= {f"{drug.name}.{name}": q for name, q in drug.binding.items() if isinstance(q, Quantity)}
+    own = f"{POPULATION}."
+    known = {n: q for n, q in known_quantities(drugs).items() if not n.startswith(own) or n == f"{own}a_li"}
     return {
         name: q.canonical * np.exp(rng.normal(size=n) * spread)
         for name, q in known.items()
-        if (spread := _log_sd(q)) > 0 and q.canonical > 0
+        if (spread := q.log_sd) > 0 and q.canonical > 0
     }
-
-
-def _log_sd(quantity: Quantity) -> float:
-    """Standard deviation of the logarithm, the ends of the library's spread taken as a 95 % range."""
-    spread = quantity.spread
-    return float(np.log(spread.high / spread.low) / (2 * Z95)) if spread and 0 < spread.low < spread.high else 0.0
