@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands.add_parser)
     _add_sbc(commands.add_parser)
     _add_simulate(commands.add_parser)
+    _add_design(commands.add_parser)
+    _add_export(commands.add_parser)
     _add_gr(commands.add_parser)
     _add_synergy(commands.add_parser)
     _add_assay(commands.add_parser)
@@ -147,6 +149,27 @@ def _add_sbc(add: _Add) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
+def _add_design(add: _Add) -> None:
+    parser = _command(
+        add,
+        "design",
+        _design,
+        "plan the next plate of a fit",
+        """
+        Choose concentrations, times, cell lines and replicates, within a number of wells, so that the fit's
+        parameters, or one of them, come out as narrow as they can. The table [design] of FIT.toml says what wells
+        there may be; data and priors of the fit count as what is known already.
+
+        DIR receives plate.csv (one row a well with its position, to be pipetted, filled in and fitted), design.csv
+        (kinds of wells, beside the usual 8-point half-log series), gain.csv (expected intervals), figures/ and
+        report.html.
+        """,
+    )
+    parser.add_argument("settings", metavar="FIT.toml", help="settings of a fit with a table [design]")
+    _add_output(parser, "DIR", "folder for the results")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
 def _add_simulate(add: _Add) -> None:
     parser = _command(
         add,
@@ -163,6 +186,29 @@ def _add_simulate(add: _Add) -> None:
     )
     parser.add_argument("scenario", metavar="SCENARIO.toml", help="system, doses, parameters and output")
     _add_output(parser, "OUT.csv", "table to write")
+
+
+def _add_export(add: _Add) -> None:
+    parser = _command(
+        add,
+        "export",
+        _export,
+        "write a scenario as SBML, or a fit as PEtab",
+        """
+        sbml: PATH is a file. A scenario.toml (well, co-culture, xenograft or patient) becomes SBML Level 3 Version 2
+        with its parameters, and its doses and washes as events.
+
+        petab: PATH is a folder. A fit.toml becomes a PEtab version 2 problem: SBML model, conditions, experiments,
+        observables, measurements, and parameters with priors. What PEtab cannot say (potencies read off a whole
+        curve) is left out and named in left_out.txt. Nominal values are where the fit starts, or with --fit DIR the
+        estimates of a finished fit.
+        """,
+    )
+    parser.add_argument("format", metavar="FORMAT", choices=("sbml", "petab"), help="sbml or petab")
+    parser.add_argument("settings", metavar="FILE.toml", help="a scenario for sbml, a fit for petab")
+    _add_output(parser, "PATH", "file (sbml) or folder (petab) to write")
+    parser.add_argument("--id", type=int, default=0, metavar="N", help="sbml: which patient, where there are several")
+    parser.add_argument("--fit", metavar="DIR", help="petab: folder of a finished fit, for the nominal values")
 
 
 def _add_gr(add: _Add) -> None:
@@ -323,6 +369,14 @@ def _fit(options: argparse.Namespace) -> None:
         _print(result.summary(), f"Read {Path(options.out) / 'report.html'} in a browser.")
 
 
+def _design(options: argparse.Namespace) -> None:
+    from her2pkpd.report.design import design_file
+
+    plan = design_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+    if not options.quiet:
+        _print(repr(plan), f"Read {Path(options.out) / 'report.html'} in a browser.")
+
+
 def _sbc(options: argparse.Namespace) -> None:
     from her2pkpd.report.sbc import sbc_file
 
@@ -337,6 +391,17 @@ def _simulate(options: argparse.Namespace) -> None:
     from her2pkpd.simulate import simulate_file
 
     _print(repr(simulate_file(options.scenario, options.out, force=options.force)))
+
+
+def _export(options: argparse.Namespace) -> None:
+    if options.format == "sbml":
+        from her2pkpd.simulate.run import sbml_file
+
+        sbml_file(options.settings, options.out, patient=options.id, force=options.force)
+        return
+    from her2pkpd.petab import petab_file
+
+    _print(repr(petab_file(options.settings, options.out, force=options.force, fit=options.fit)))
 
 
 def _gr(options: argparse.Namespace) -> None:

@@ -59,6 +59,18 @@ def simulate_well(scenario: WellScenario, *, options: Options | None = None, eng
         InputError: for parameters, variables or washed drugs the model does not have.
         ComputationError: if the untreated cells of a network do not settle.
     """
+    batch, variables = prepare_well(scenario)
+    solution = solve(batch, options, engine=engine)
+    table = _table(batch.model, batch.parameters[0], solution, variables, scenario.times)
+    return Simulation(table, batch.model, solution)
+
+
+def prepare_well(scenario: WellScenario) -> tuple[Batch, dict[str, str]]:
+    """What is solved for a scenario, treated well first and untreated second, and what is reported of it.
+
+    Raises:
+        InputError: as `simulate_well`.
+    """
     model = scenario_model(scenario)
     problems = Problems()
     changes = overrides(scenario.parameters, model, problems, Library(scenario.drugs, scenario.lines), "well")
@@ -71,9 +83,7 @@ def simulate_well(scenario: WellScenario, *, options: Options | None = None, eng
     lanes = [_events(scenario, model, treated) for treated in (True, False)]
     stop = max(float(scenario.times[-1]), max((e.time for e in scenario.events), default=0.0))
     segments = compile_segments(model, lanes, start=0.0, stop=stop)
-    batch = Batch(model, np.tile(parameters, (2, 1)), segments, scenario.times, initial)
-    solution = solve(batch, options, engine=engine)
-    return Simulation(_table(model, parameters, solution, variables, scenario.times), model, solution)
+    return Batch(model, np.tile(parameters, (2, 1)), segments, scenario.times, initial), variables
 
 
 def scenario_model(scenario: WellScenario) -> Model:
