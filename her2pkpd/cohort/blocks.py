@@ -1,7 +1,6 @@
 """A chunk of patients from beginning to end: drawn, treated, reduced to rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,13 @@ from her2pkpd.cohort.endpoints import Coded, Columns, endpoints
 from her2pkpd.cohort.grid import before, shown_times
 from her2pkpd.cohort.people import People, draw_people
 from her2pkpd.cohort.response import sum_of_diameters
+from her2pkpd.cohort.rows import Block, Values
 from her2pkpd.cohort.treat import Record, Solve, treat
 from her2pkpd.cohort.trial import ArmPlan, Trial
 from her2pkpd.simulate.patient_scenario import COVARIATE_UNITS, COVARIATE_WORDS
 from her2pkpd.systems.virtual_patient import VOLUME
 from her2pkpd.units import convert
 
-Values = np.ndarray | Coded
 LABELS = {
     "ihc": ("1", "IHC score of the tumour"),
     "draw": ("1", "row of the posterior the patient's mechanism was drawn from"),
@@ -26,21 +25,6 @@ LABELS = {
     "arm": ("1", "arm of the trial"),
 }
 SCORES = ("0", "1+", "2+", "3+")
-
-
-@dataclass
-class Block:
-    """Rows of consecutive patients.
-
-    Attributes:
-        patients, endpoints, trajectories: columns by name.
-        counts: patients and arms by status.
-    """
-
-    patients: dict[str, Values]
-    endpoints: dict[str, Values]
-    trajectories: dict[str, Values]
-    counts: Mapping[str, int]
 
 
 def compute(trial: Trial, patients: range, solve: Solve) -> Block:
@@ -68,11 +52,7 @@ def compute(trial: Trial, patients: range, solve: Solve) -> Block:
         columns.append(endpoints(plan, trial.settings, record))
         courses.append(_courses(plan, trial, people, numbers, who, index, solve))
     ended = _merge(trial, rows, columns, numbers)
-    status = ended["status"]
-    assert isinstance(status, Coded)
-    codes, many = np.unique(status.codes, return_counts=True)
-    counts = {status.words[c]: int(n) for c, n in zip(codes, many, strict=True)}
-    return Block({"patient": numbers, **_who(people, trial)}, ended, _stack([c for c in courses if c]), counts)
+    return Block({"patient": numbers, **_who(people, trial)}, ended, _stack([c for c in courses if c]))
 
 
 def _who(people: People, trial: Trial) -> dict[str, Values]:
@@ -216,6 +196,6 @@ def template(trial: Trial, solve: Solve) -> tuple[Block, dict[str, Any]]:
     who = _who(draw_people(trial.settings, trial.defaults, range(1)), trial)
     block = Block(
         {"patient": np.zeros(1, dtype=np.int64), **who}, _merge(trial, rows, columns, np.zeros(1, dtype=np.int64)),
-        _stack([c for c in courses if c]), {},
+        _stack([c for c in courses if c]),
     )  # fmt: skip
     return block, meanings(trial, columns)
