@@ -3,12 +3,11 @@
 import re
 from pathlib import Path
 
-from tests.cohort.cohorts import write
-
 from her2pkpd.cli import main
 from her2pkpd.cohort import load
 from her2pkpd.cohort.settings import Solver
 from her2pkpd.cohort.tuning import CANDIDATES
+from tests.cohort.cohorts import write
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cohort.md").read_text(encoding="utf-8")
 
