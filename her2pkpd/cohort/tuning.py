@@ -23,6 +23,9 @@ TIGHT = 1e-8
 NEGLIGIBLE = 0.01
 """Values below this share of the cohort's large ones (95 %) count absolutely."""
 
+FRACTIONS, LEAST_FRACTION = ("trough.occupancy.", "trough.pAKT.", "trough.pERK.", "above.", "below."), 0.1
+"""Fractions below this count absolutely."""
+
 DISCRETE = ("TTP", "TTR", "off_treatment")
 """Endpoints that jump from one visit to the next."""
 
@@ -69,7 +72,8 @@ def worst_error(found: dict[str, Values], exact: dict[str, Values]) -> float:
         if not known.any():
             continue
         size = np.abs(true[known])
-        scale = 100.0 if name.endswith("_change") else np.maximum(size, NEGLIGIBLE * np.quantile(size, 0.95))
+        least = max(NEGLIGIBLE * np.quantile(size, 0.95), LEAST_FRACTION if name.startswith(FRACTIONS) else 0.0)
+        scale = 100.0 if name.endswith("_change") else np.maximum(size, least)
         error = np.abs(ours[known] - true[known]) / np.maximum(scale, 1e-300)
         worst = max(worst, float(np.quantile(np.where(np.isnan(error), np.inf, error), 0.99)))
     return worst
