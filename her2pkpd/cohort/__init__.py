@@ -1,0 +1,1 @@
+"""Cohorts of virtual patients and what is asked of them."""
