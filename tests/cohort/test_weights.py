@@ -109,7 +109,7 @@ def test_a_target_nobody_spans_is_refused(cohort):
         )
     assert "kc50" not in str(caught.value)
     assert "together with the other targets" in str(caught.value)
-    with pytest.raises(InputError, match="worth .* patients, fewer than 20"):
+    with pytest.raises(InputError, match=r"worth .* patients, fewer than 20"):
         tilt(cohort, [Target("AUC", "mean", float(cohort["AUC"].max()) * 0.95)])
 
 
