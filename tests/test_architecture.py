@@ -21,7 +21,7 @@ SOURCES = [
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".csv", ".cff", ".json", ".yml", ".txt", ""}
 
 LAYERS = (
-    "callable_package errors sources units settings runinfo assays model sbml engine export dosing library "
+    "callable_package portable errors sources units settings runinfo assays model sbml engine export dosing library "
     "mechanisms systems design simulate data fit synergy report cli"
 ).split()
 """Each layer may import those before it, and itself."""

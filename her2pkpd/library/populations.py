@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from her2pkpd import portable
 from her2pkpd.errors import InputError, Problem
 from her2pkpd.settings import nearest, read_settings
 from her2pkpd.sources import Source
@@ -39,13 +40,11 @@ class Covariate:
     def value(self, deviate: np.ndarray) -> np.ndarray:
         """Values at standard normal deviates."""
         if self.distribution == "lognormal":
-            return self.centre * np.exp(self.sd * deviate)
+            return self.centre * portable.exp(self.sd * deviate)
         if self.distribution == "normal":
             values = self.centre + self.sd * deviate
             return np.maximum(values, _LOWEST_ALBUMIN) if self.name == "albumin" else values
-        from scipy.stats import norm
-
-        return deviate > norm.isf(self.centre)
+        return deviate > -portable.normal_quantile(np.array([self.centre]))[0]
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,11 @@ class Population:
 
 
 def with_derived(covariates: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds the body surface area (Mosteller) where weight and height are known, and the tumour type's own."""
+    """Adds the body surface area (Mosteller) where weight and height are known; values may be arrays."""
     found = dict(covariates)
     if "bsa" not in found and "weight" in found:
-        found["bsa"] = float(np.sqrt(found["weight"] * found.get("height", 160.0) / 3600.0))
+        bsa = np.sqrt(found["weight"] * found.get("height", 160.0) / 3600.0)
+        found["bsa"] = bsa if np.ndim(bsa) else float(bsa)
     return found
 
 
