@@ -4,7 +4,7 @@
 
 The label: after a delay of up to a week give the usual 6 mg/kg, after a longer one 8 mg/kg again. Patients at steady
 state get their next dose one, three or six weeks late, with or without a new loading dose, and go on every three weeks.
-Prints troughs relative to each patient's own at steady state; with a file name it draws concentrations and troughs.
+Prints troughs relative to each patient's own at steady state; with a file name it draws them.
 """
 
 import sys
@@ -74,19 +74,20 @@ if __name__ == "__main__":
     assert abs(late[3][1][3.0] - late[3][0][9.0]) < 4
 
     if len(sys.argv) > 1:
-        figure = Figure(figsize=(10, 3.4), layout="constrained")
-        axes = figure.subplots(1, len(DELAYS), sharey=True)
-        for axis, delay in zip(axes, DELAYS, strict=True):
-            own = pd.concat(a for a in arms if a["delay"].iloc[0] == delay)
-            for (reload, rows), color in zip(
-                bands(own, "value", by=["reload"], time="week").groupby("reload"), ("#1f5a92", "#c8591a"), strict=True
-            ):
-                axis.fill_between(rows["week"], rows["q05"], rows["q95"], color=color, alpha=0.15, lw=0)
-                axis.plot(rows["week"], rows["q50"], color=color, label="8 mg/kg again" if reload else "6 mg/kg")
-            axis.axhline(TARGET, color="grey", ls=":")
-            axis.set(
-                xlabel="weeks from when the dose was due", title=f"{delay} week{'s' * (delay > 1)} late", yscale="log"
+        figure = Figure(figsize=(9.6, 3.3), layout="constrained")
+        for axes, delay in zip(figure.subplots(1, len(DELAYS), sharey=True), DELAYS, strict=True):
+            own = found[(found["delay"] == delay) & (found["after"] >= 0)].assign(
+                relative=lambda x: 100 * x["relative"]
             )
-        axes[0].set_ylabel("trastuzumab, ug/mL")
-        axes[0].legend(fontsize=8)
+            table = bands(own, "relative", by=["reload"], time="after", probabilities=(0.25, 0.5, 0.75))
+            for (reload, rows), color in zip(table.groupby("reload"), ("#1f5a92", "#c8591a"), strict=True):
+                axes.fill_between(rows["after"], rows["q25"], rows["q75"], color=color, alpha=0.2, lw=0)
+                axes.plot(
+                    rows["after"], rows["q50"], "o-", ms=4, color=color, label="8 mg/kg again" if reload else "6 mg/kg"
+                )
+            axes.axhspan(90, 110, color="#eeeeee", zorder=0)
+            axes.set(xlabel="weeks after the late dose", xticks=range(0, 19, 3), ylim=(0, 125))
+            axes.set_title(f"{delay} week{'s' * (delay > 1)} late", loc="left")
+        figure.axes[0].set_ylabel("trough, % of steady state\n(median, quartiles)")
+        figure.axes[0].legend(fontsize=8, loc="lower right")
         figure.savefig(sys.argv[1], dpi=130)

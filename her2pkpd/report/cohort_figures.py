@@ -96,8 +96,8 @@ def vpc_figure(check: VisualPredictiveCheck, label: str, *, log: bool = False, p
 
 
 def _vpc_panel(axes: Axes, check: VisualPredictiveCheck, stratum: object, *, log: bool, per: float) -> None:
-    own = check.percentiles[check.percentiles["stratum"] == stratum]
-    points = check.points[check.points["stratum"] == stratum]
+    own: Any = check.percentiles[check.percentiles["stratum"] == stratum]
+    points: Any = check.points[check.points["stratum"] == stratum]
     seen = points[~points["censored"]]
     axes.plot(seen["time"] / per, seen["value"], ".", color=GREY, ms=3, alpha=0.5, zorder=1)
     if log:
@@ -114,7 +114,7 @@ def _vpc_panel(axes: Axes, check: VisualPredictiveCheck, stratum: object, *, log
         axes.plot(out["time"] / per, out["observed"], "o", ms=6, mfc="none", color="#a4301b", zorder=4)
 
 
-def _steps(axes: Axes, rows: pd.DataFrame, per: float, color: str) -> None:
+def _steps(axes: Axes, rows: Any, per: float, color: str) -> None:
     """Boxes over bins; open ends reach as far as their observations' neighbours."""
     times = rows["time"].to_numpy(dtype=float)
     inner = 0.5 * (times[1:] + times[:-1])
@@ -122,9 +122,9 @@ def _steps(axes: Axes, rows: pd.DataFrame, per: float, color: str) -> None:
     right = np.where(np.isfinite(rows["right"]), rows["right"], np.append(inner, times[-1:]))
     margin = 0.02 * max(float(np.ptp(times)), 1e-12)
     for a, b, row in zip(left, right, rows.to_dict("records"), strict=True):
-        a, b = min(a, row["time"] - margin), max(b, row["time"] + margin)
-        axes.fill_between([a / per, b / per], row["lower"], row["upper"], color=color, alpha=0.25, lw=0)
-        axes.plot([a / per, b / per], [row["median"]] * 2, color=color, lw=1)
+        ends = [min(a, row["time"] - margin) / per, max(b, row["time"] + margin) / per]
+        axes.fill_between(ends, row["lower"], row["upper"], color=color, alpha=0.25, lw=0)
+        axes.plot(ends, [row["median"]] * 2, color=color, lw=1)
 
 
 def attainment_figure(table: pd.DataFrame, *, by: str, label: str, goal: float | None = 0.9) -> Figure:
@@ -160,7 +160,8 @@ def exposure_response_figure(found: ExposureResponse, exposure: str, response: s
 
     Args:
         found: from `her2pkpd.cohort.summary_exposure.exposure_response`.
-        exposure, response: labels of the axes.
+        exposure: label of the horizontal axis, with its unit.
+        response: label of the vertical axis.
         by: column of the arm.
     """
     with mpl.rc_context(STYLE):
@@ -181,7 +182,8 @@ def exposure_response_figure(found: ExposureResponse, exposure: str, response: s
         axes.legend(fontsize=8)
         axes.set_title("Response by quartile of exposure", loc="left")
         figure.text(0.0, -0.01, textwrap.fill(found.warning, 108), fontsize=7, color="#a4301b", va="top")
-        figure.get_layout_engine().set(rect=(0.0, 0.16, 1.0, 0.84))  # pyright: ignore[reportOptionalMemberAccess]
+        layout: Any = figure.get_layout_engine()
+        layout.set(rect=(0.0, 0.16, 1.0, 0.84))
         figure.texts[-1].set_position((0.01, 0.145))
     return figure
 

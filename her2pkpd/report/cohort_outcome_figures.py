@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from her2pkpd.cohort.response import DEEP, RISE
 from her2pkpd.cohort.sensitivity import SobolResult
 from her2pkpd.cohort.survival import SurvivalCurve
 from her2pkpd.report.cohort_figures import COLORS, arms_of
@@ -15,7 +16,7 @@ from her2pkpd.report.figures import BLUE, GREEN, GREY, ORANGE, STYLE
 RESPONSE_COLORS = {"CR": "#1d5e2f", "PR": GREEN, "SD": "#b9b9b9", "PD": ORANGE, "NE": "#e4d9b0", "": BLUE}
 """By best response."""
 
-RECIST_LINES = (-30.0, 20.0)
+RECIST_LINES = (100.0 * (DEEP - 1.0), 100.0 * (RISE - 1.0))
 """%: partial response from baseline; progression, which is counted from the smallest sum and not from baseline."""
 
 
