@@ -50,7 +50,8 @@ def attainment(
             own = np.array([len(x), len(group) - len(x), w.sum(), w @ w, *(w @ reached)])
             sums[tuple(key.values())] = sums.get(tuple(key.values()), 0.0) + own
     rows = []
-    for key in sorted(sums, key=lambda k: tuple((str(type(x)), x) for x in k)):
+    numbers = all(isinstance(x, int | float | np.number) for key in sums for x in key)
+    for key in sorted(sums) if numbers else sums:
         patients, missing, total, squares, *reached = sums[key]
         effective = total**2 / squares if squares > 0 else 0.0
         for target, weight in zip(wanted, reached, strict=True):
@@ -71,4 +72,5 @@ def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     z2 = float(norm.ppf(0.5 * (1.0 + level))) ** 2
     centre = (share + 0.5 * z2 / n) / (1.0 + z2 / n)
     half = np.sqrt(z2 * (share * (1.0 - share) / n + 0.25 * z2 / n**2)) / (1.0 + z2 / n)
-    return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
+    # At 0 and 1 the ends are 0 and 1 but for rounding.
+    return float(min(max(centre - half, 0.0), share)), float(max(min(centre + half, 1.0), share))

@@ -40,14 +40,15 @@ def summarise(
     Raises:
         InputError: for columns that are not there or do not hold numbers.
     """
-    rows = read(source, [*by, *endpoints], where=where, weights=weights)
-    table = []
-    for key, group in rows.groups(by):
-        for endpoint in endpoints:
+    table: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for endpoint in endpoints:  # one at a time, so that no more than one is in memory
+        rows = read(source, [*by, endpoint], where=where, weights=weights)
+        for key, group in rows.groups(by):
             known = group.known(endpoint)
             own = {"patients": len(known), "missing": len(group) - len(known), "failed": rows.failed}
-            table.append({**key, "endpoint": endpoint, **own, **_distribution(known, endpoint, probabilities)})
-    return pd.DataFrame(table)
+            line = {**key, "endpoint": endpoint, **own, **_distribution(known, endpoint, probabilities)}
+            table.setdefault(tuple(key.values()), []).append(line)
+    return pd.DataFrame([line for lines in table.values() for line in lines])
 
 
 def _distribution(rows: Rows, column: str, probabilities: Sequence[float]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Figures of a cohort's outcome: waterfall, spider, Kaplan-Meier; and of what makes it differ: tornado, Sobol."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -167,4 +168,31 @@ def sobol_figure(found: SobolResult, label: str) -> Figure:
         axes.set_xlabel(f"share of the variance of {label}")
         axes.legend(fontsize=7, loc="lower right")
         axes.set_title(f"Sobol indices, {found.patients:,} patients", loc="left")
+    return figure
+
+
+def explained_figure(table: pd.DataFrame, label: str, *, by: str = "arm", shown: int = 10) -> Figure:
+    """Share of the variance each input explains by itself, by arm.
+
+    Args:
+        table: from `her2pkpd.cohort.sensitivity_given.explained_variance`.
+        label: of the endpoint.
+        by: column of the arm.
+        shown: at most so many inputs.
+    """
+    best: Any = table.groupby("input", observed=True)["share"].max()
+    most = best.sort_values(ascending=False).head(shown)
+    arms = arms_of(table, by)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 1.2 + (0.12 + 0.14 * len(arms)) * len(most)), layout="constrained")
+        axes = figure.add_subplot()
+        height = 0.8 / len(arms)
+        for i, (arm, color, rows) in enumerate(arms):
+            share = rows.set_index("input")["share"].reindex(most.index)
+            place = -np.arange(len(most)) + (0.5 * (len(arms) - 1) - i) * height
+            axes.barh(place, np.maximum(share, 0.0), height, color=color, label=str(arm))
+        axes.set_yticks(-np.arange(len(most)), [str(x) for x in most.index], fontsize=8)
+        axes.set_xlabel(f"share of the variance of {label}")
+        axes.set_xlim(0.0, max(1.02 * float(most.iloc[0]), 0.05))
+        axes.legend(fontsize=7, loc="lower right")
     return figure
