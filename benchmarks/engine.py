@@ -34,7 +34,7 @@ from engine_peers import (
 from engine_scaling import chain
 
 from her2pkpd.engine import Batch, Directions, Options
-from her2pkpd.engine.compile import host
+from her2pkpd.engine.compile import host, lanes
 from her2pkpd.engine.cpu import solve
 from her2pkpd.engine.methods import default_method, method
 from her2pkpd.engine.program.step import StepProgram
@@ -120,7 +120,7 @@ def lane_steps(batch: Batch, repeats: int) -> dict[str, float]:
     options = Options(1e-4, 1e-6)
     found = solve(many, options, threads=1)
     cost = seconds(lambda: solve(many, options, threads=1), repeats)
-    n, width = batch.model.n_species, host().width
+    n, width = batch.model.n_species, lanes(batch.model.n_species)
     table, routines = method(default_method(1e-4)), StepProgram(batch.model.flux_tape, n).finish()
     counts = {k: sum(x.op in ("mul", "div", "add", "sub") for x in routines[k].tape.nodes) for k in ("first", "stage")}
     combine = n * (np.count_nonzero(table.c_matrix) + sum(min(np.count_nonzero(r), 5) for r in table.a_matrix[:-2]) + 2)
