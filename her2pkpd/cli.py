@@ -28,6 +28,7 @@ examples:
   her2pkpd drugs lapatinib
   her2pkpd simulate scenario.toml --out out.csv
   her2pkpd fit fits/her2-inhibitors/fit.toml --out out/her2-inhibitors
+  her2pkpd cohort cohort.toml --out out/cohort
 """
 
 
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_simulate(commands.add_parser)
     _add_gr(commands.add_parser)
     _add_synergy(commands.add_parser)
+    _add_cohort(commands.add_parser)
     _add_assay(commands.add_parser)
     _add_nca(commands.add_parser)
     _add_library(commands.add_parser, "drugs", "drug", "trastuzumab", _drugs)
@@ -174,6 +176,30 @@ def _add_synergy(add: _Add) -> None:
     parser.add_argument("plate", metavar="PLATE.csv", help="one row a well")
     _add_output(parser, "DIR", "folder for the results")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_cohort(add: _Add) -> None:
+    parser = _command(
+        add,
+        "cohort",
+        _cohort,
+        "treat virtual patients in the arms of a trial",
+        """
+        Draw the patients a cohort.toml describes, treat each in every arm, and keep their endpoints: exposure, troughs,
+        doses given, tumour response.
+
+        DIR receives patients.parquet/, endpoints.parquet/, trajectories.parquet/ (a subsample's time courses),
+        manifest.json and run.json. An interrupted run goes on with --resume and ends with the same files.
+        """,
+    )
+    parser.add_argument("settings", metavar="COHORT.toml", help="population, tumour, arms, endpoints and output")
+    _add_output(parser, "DIR", "folder for the results")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run, or mend a harmed one")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that computes the patients")
+    parser.add_argument("--engine", default="auto", choices=("auto", "kernel", "gpu"), help="default: a GPU if any")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads to use; default: one per core")
+    parser.add_argument("--chunk", type=int, metavar="N", help="patients computed at once; results do not depend on it")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
 def _add_assay(add: _Add) -> None:
@@ -285,6 +311,23 @@ def _synergy(options: argparse.Namespace) -> None:
     from her2pkpd.report.synergy import synergy_file
 
     synergy_file(options.plate, options.out, force=options.force, progress=not options.quiet)
+
+
+def _cohort(options: argparse.Namespace) -> None:
+    from her2pkpd.cohort.run import Resources, cohort_file, progress_bar, summary
+
+    resources = Resources(options.engine, options.threads, options.chunk, options.scheduler)
+    with progress_bar(not options.quiet) as progress:
+        found = cohort_file(
+            options.settings,
+            options.out,
+            resume=options.resume,
+            force=options.force,
+            resources=resources,
+            progress=progress,
+        )
+    if not options.quiet:
+        _print(summary(found, options.out))
 
 
 def _drugs(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ The package can be called: ``her2pkpd.cohort("cohort.toml")`` is `her2pkpd.cohor
 """
 
 from her2pkpd.callable_package import make_callable
+from her2pkpd.cohort.engines import Resources as Resources
 from her2pkpd.cohort.load import Cohort as Cohort
 from her2pkpd.cohort.load import load as load
 from her2pkpd.cohort.read import read_cohort as read_cohort

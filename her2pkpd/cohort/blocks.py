@@ -192,7 +192,9 @@ def template(trial: Trial, solve: Solve) -> tuple[Block, dict[str, Any]]:
         record = treat(plan, trial.settings, people, range(1), solve, shown=False)
         columns.append(endpoints(plan, trial.settings, record))
         rows.append((index, np.zeros(1, dtype=np.int64)))
-        courses.append(_courses(plan, trial, people, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64), index, solve))
+        courses.append(
+            _courses(plan, trial, people, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64), index, solve)
+        )
     who = _who(draw_people(trial.settings, trial.defaults, range(1)), trial)
     block = Block(
         {"patient": np.zeros(1, dtype=np.int64), **who}, _merge(trial, rows, columns, np.zeros(1, dtype=np.int64)),

@@ -27,7 +27,8 @@ def compute_remotely(settings: CohortSettings, start: int, stop: int, engine: st
 
     Args:
         settings: the cohort.
-        start, stop: patients.
+        start: first patient.
+        stop: the patient after the last.
         engine: "kernel" or "gpu".
         processor: of the run that asks; another one would give other bits.
 
@@ -67,17 +68,16 @@ class Cluster:
         settings: the cohort.
         engine: "kernel" or "gpu"; for several GPUs start one worker for each, with CUDA_VISIBLE_DEVICES set.
         scheduler: its address.
-        chunk: patients of a task.
 
     Raises:
         InputError: if dask.distributed is missing, or the scheduler does not answer or has no workers.
     """
 
-    def __init__(self, settings: CohortSettings, engine: str, scheduler: str, chunk: int) -> None:
-        del chunk
+    def __init__(self, settings: CohortSettings, engine: str, scheduler: str) -> None:
         self._engine, self._scheduler, self._processor = engine, scheduler, engines.processor(engine)
         self._client = _connect(scheduler)
-        self.workers = 2 * max(sum(self._client.nthreads().values()), 1)
+        threads: Any = self._client.nthreads()
+        self.workers = 2 * max(sum(threads.values()), 1)
         self._settings: Any = self._client.scatter(settings, broadcast=True, hash=False)
 
     def submit(self, patients: range) -> _Chunk:

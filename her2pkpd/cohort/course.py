@@ -105,7 +105,7 @@ class Course:
         of = [j for j, s in enumerate(self.plan.slots) if (drug in (None, s.drug)) and (not until or s.until)]
         if not of or not lanes.any():
             return
-        chosen = np.ix_(np.flatnonzero(lanes), of)
+        chosen = np.ix_(np.flatnonzero(lanes), np.array(of))
         gone = (self.time[chosen] >= now[lanes, None]) & np.isfinite(self.time[chosen])
         ended = ((self.amount[chosen] > 0) & gone).any(axis=1)
         self.amount[chosen] = np.where(gone, 0.0, self.amount[chosen])

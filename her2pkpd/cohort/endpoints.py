@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from her2pkpd.cohort.grid import before, beyond_times, ends, intervals
 from her2pkpd.cohort.grid import assessments as assessment_times
+from her2pkpd.cohort.grid import before, beyond_times, ends, intervals
 from her2pkpd.cohort.response import RESPONSES, evaluate, sum_of_diameters
 from her2pkpd.cohort.settings import CohortSettings
 from her2pkpd.cohort.treat import Record
@@ -20,6 +20,7 @@ from her2pkpd.engine import Status
 from her2pkpd.mechanisms.disposition import plasma
 from her2pkpd.systems.virtual_patient import VOLUME, exposure
 from her2pkpd.units import convert
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -142,7 +143,10 @@ def _beyond(found: Columns, plan: ArmPlan, settings: CohortSettings, reader: _Re
     if not plan.above and not plan.below:
         return
     times = beyond_times(plan, settings)
-    sides: tuple[tuple[str, Mapping[str, float], float], ...] = (("above", plan.above, 1.0), ("below", plan.below, -1.0))
+    sides: tuple[tuple[str, Mapping[str, float], float], ...] = (
+        ("above", plan.above, 1.0),
+        ("below", plan.below, -1.0),
+    )
     for side, limits, sign in sides:
         for name, limit in limits.items():
             own = np.stack([reader.at(name, np.full(len(reader.record.status), t)) for t in times], axis=1)

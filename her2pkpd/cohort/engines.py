@@ -1,15 +1,38 @@
 """The engines a cohort may run on."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from her2pkpd.cohort.treat import Solve
 from her2pkpd.engine import Batch, Options, Solution
-from her2pkpd.errors import InputError, Problem
+from her2pkpd.errors import InputError, Problem, Problems
 
 Engine = Literal["auto", "kernel", "gpu"]
 
-SCRATCH = 2**26
-"""Bytes of states that one call of the processor's kernel may fill; larger batches are cut."""
+
+@dataclass(frozen=True)
+class Resources:
+    """What a cohort is computed on; results do not depend on it, but for the engine.
+
+    Attributes:
+        engine: "kernel" (the processor), "gpu", or "auto": a GPU where there is one.
+        threads: threads to use; None is one per core.
+        chunk: patients computed at once; None suits the engine.
+        scheduler: address of a Dask scheduler whose workers compute the patients, or None for this process.
+    """
+
+    engine: Engine = "auto"
+    threads: int | None = None
+    chunk: int | None = None
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        problems = Problems()
+        for name in ("threads", "chunk"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                problems.add("must be at least 1", "Leave it out for the usual number.", column=name, value=value)
+        problems.raise_any()
 
 
 def resolve(engine: str) -> str:
@@ -35,7 +58,7 @@ def solver(engine: str) -> Solve:
     if engine == "gpu":
         from her2pkpd.engine import gpu
 
-        return lambda batch, options: gpu.solve(batch, options)
+        return gpu.solve
     return _on_processor
 
 
@@ -54,4 +77,5 @@ def processor(engine: str) -> str:
     from her2pkpd.engine.compile import host
 
     target = host()
-    return f"{target.cpu}, {target.width} lanes{', fma' if target.fma else ''}{', ' + target.reciprocals if target.reciprocals else ''}"
+    parts = [target.cpu, f"{target.width} lanes", "fma" if target.fma else "", target.reciprocals]
+    return ", ".join(p for p in parts if p)

@@ -108,7 +108,8 @@ class Grid:
 
         Args:
             course: the doses of all lanes.
-            a, b: (l,) beginning and end of the window, h.
+            a: (l,) beginning of the window, h.
+            b: (l,) its end, h.
             lanes: (l,) which lanes.
 
         Returns:

@@ -62,8 +62,8 @@ def load(folder: str | Path) -> Cohort:
         raise InputError(Problem("the folder holds no cohort", "Give the --out of a cohort.", file=str(folder)))
     if not manifest.get("complete"):
         raise InputError(Problem("the cohort is not complete", "Finish it with --resume.", file=str(folder)))
-    tables = [_table(folder / store.folder_of(t)) for t in store.TABLES]
-    return Cohort(*tables, manifest["columns"], manifest)
+    who, ended, shown = (_table(folder / store.folder_of(t)) for t in store.TABLES)
+    return Cohort(who, ended, shown, manifest["columns"], manifest)
 
 
 def _table(folder: Path) -> pd.DataFrame:

@@ -250,10 +250,10 @@ def _endpoints(table: Section) -> Endpoints:
         if not number and one not in ("first", "last"):
             table.complain("intervals", 'must be "first", "last" or numbers from 1', 'Write ["first", 3, "last"].')
         words.append(f"cycle{one}" if number else str(one))
-    limits = [_limits(table, key) for key in ("above", "below")]
     assess = table.quantity("assess", "h", 1008.0, low=24.0)
     return Endpoints(
-        table.texts("exposure", None), tuple(dict.fromkeys(words)), table.texts("trough", None), *limits,
+        table.texts("exposure", None), tuple(dict.fromkeys(words)), table.texts("trough", None),
+        _limits(table, "above"), _limits(table, "below"),
         assess or 1008.0,
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Tumour response by RECIST 1.1, on the sum of diameters (SLD) of equal spherical lesions.
 
-CR: every lesion below `DETECTION`; PR: 30 % below baseline; PD: 20 % and 5 mm above the smallest sum so far; SD: neither.
+CR: every lesion below `DETECTION`; PR: 30 % below baseline; PD: 20 % and 5 mm above the smallest sum so far; SD: none
+of these.
 The best response is the best at any assessment up to progression, without confirmation: there is no measurement error
 to confirm against.
 
@@ -51,7 +52,7 @@ def evaluate(sld: np.ndarray, times: np.ndarray, lesions: int) -> dict[str, np.n
         `RESPONSES`), ``TTP, progressed, TTR``.
     """
     base, found = sld[:, 0], sld[:, 1:]
-    lanes, many = found.shape
+    many = found.shape[1]
     if many == 0:
         return _nothing_assessed(base)
     nadir = np.minimum.accumulate(sld, axis=1)[:, :-1]
@@ -75,7 +76,7 @@ def evaluate(sld: np.ndarray, times: np.ndarray, lesions: int) -> dict[str, np.n
         "SLD.last_change": change[:, -1],
         "best_response": best,
         "TTP": np.where(broken, np.nan, last),
-        "progressed": any_bad,
+        "progressed": np.asarray(any_bad),
         "TTR": np.where(broken, np.nan, when),
     }
 

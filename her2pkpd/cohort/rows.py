@@ -22,6 +22,16 @@ class Block:
     endpoints: dict[str, Values]
     trajectories: dict[str, Values]
 
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """(L,) who the patients are."""
+        numbers = self.patients["patient"]
+        assert isinstance(numbers, np.ndarray)
+        return numbers
+
     @property
     def counts(self) -> dict[str, int]:
         """Patients and arms by status."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from her2pkpd.cohort import engines
 from her2pkpd.cohort.blocks import compute, template
+from her2pkpd.cohort.engines import Resources
 from her2pkpd.cohort.load import Cohort, frame
 from her2pkpd.cohort.read import read_cohort
 from her2pkpd.cohort.rows import Block, join_blocks, slice_block
@@ -76,18 +77,14 @@ class Threads:
 def cohort(
     settings: CohortSettings | str | Path,
     *,
-    engine: engines.Engine = "auto",
-    threads: int | None = None,
-    chunk: int | None = None,
+    resources: Resources | None = None,
     progress: Progress | None = None,
 ) -> Cohort:
     """Simulate a cohort in memory.
 
     Args:
         settings: the cohort, or the path of a ``cohort.toml``.
-        engine: "kernel", "gpu", or "auto".
-        threads: threads to use.
-        chunk: patients computed at once; results do not depend on it.
+        resources: what to compute it on.
         progress: told how many patients are done.
 
     Returns:
@@ -97,15 +94,16 @@ def cohort(
         InputError: listing everything wrong with the settings.
     """
     settings = settings if isinstance(settings, CohortSettings) else read_cohort(settings)
-    trial, chosen = build_trial(settings), engines.resolve(engine)
+    resources = resources or Resources()
+    trial, chosen = build_trial(settings), engines.resolve(resources.engine)
     _, meanings = template(trial, engines.solver(chosen))
-    executor, size = Threads(trial, chosen, threads), settings.population.size
+    executor, size = _executor(trial, chosen, resources), settings.population.size
     found = []
     try:
-        for block in _in_order(executor, _chunks([range(size)], chunk or CHUNK[chosen])):
+        for block in _in_order(executor, _chunks([range(size)], resources.chunk or CHUNK[chosen])):
             found.append(block)
             if progress:
-                progress(sum(len(b.patients["patient"]) for b in found), size)
+                progress(sum(map(len, found)), size)
     finally:
         executor.close()
     whole = join_blocks(found)
@@ -120,10 +118,7 @@ def cohort_file(
     *,
     resume: bool = False,
     force: bool = False,
-    engine: engines.Engine = "auto",
-    threads: int | None = None,
-    chunk: int | None = None,
-    scheduler: str | None = None,
+    resources: Resources | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Simulate a cohort into a folder.
@@ -133,10 +128,7 @@ def cohort_file(
         out: the folder; ``docs/cohort.md`` says what it will hold.
         resume: go on with an interrupted run; parts that are harmed or missing are computed again.
         force: write over another cohort, or beside other contents.
-        engine: "kernel", "gpu", or "auto".
-        threads: threads to use.
-        chunk: patients computed at once.
-        scheduler: address of a Dask scheduler whose workers compute the parts.
+        resources: what to compute it on.
         progress: told how many patients are done.
 
     Returns:
@@ -149,12 +141,13 @@ def cohort_file(
     from her2pkpd.cohort import store
 
     settings = settings if isinstance(settings, CohortSettings) else read_cohort(settings)
-    trial, chosen, folder = build_trial(settings), engines.resolve(engine), Path(out)
+    resources = resources or Resources()
+    trial, chosen, folder = build_trial(settings), engines.resolve(resources.engine), Path(out)
     identity = _identity(trial, chosen)
-    going_on = store.check_folder(folder, identity, resume=resume, force=force)
-    fresh = not folder.exists()
+    store.check_folder(folder, identity, resume=resume, force=force)
     began = time.perf_counter()
     with store.held(folder):
+        # Asked again under the lock: another run may have finished in between.
         going_on = store.check_folder(folder, identity, resume=resume, force=force)
         _, meanings = template(trial, engines.solver(chosen))
         if not going_on:
@@ -162,22 +155,19 @@ def cohort_file(
         finished = store.finished_parts(folder) if going_on else {}
         place = store.Store(folder, identity, meanings)
         place.start(finished)
-        executor = _executor(trial, chosen, threads, scheduler, chunk)
-        computed = _fill(place, executor, settings, set(finished), chunk or CHUNK[chosen], progress)
+        executor = _executor(trial, chosen, resources)
+        computed = _fill(place, executor, settings, set(finished), resources.chunk or CHUNK[chosen], progress)
         place.finish()
-    del fresh
     seconds = time.perf_counter() - began
     return _conclude(trial, place, chosen, computed, seconds)
 
 
-def _executor(
-    trial: Trial, engine: str, threads: int | None, scheduler: str | None, chunk: int | None
-) -> "Executor":
-    if scheduler is None:
-        return Threads(trial, engine, threads)
+def _executor(trial: Trial, engine: str, resources: Resources) -> "Executor":
+    if resources.scheduler is None:
+        return Threads(trial, engine, resources.threads)
     from her2pkpd.cohort.cluster import Cluster
 
-    return Cluster(trial.settings, engine, scheduler, chunk or CHUNK[engine])
+    return Cluster(trial.settings, engine, resources.scheduler)
 
 
 def _fill(
@@ -194,7 +184,7 @@ def _fill(
     try:
         for block in _in_order(executor, _chunks(ranges, chunk)):
             waiting.append(block)
-            done += len(block.patients["patient"])
+            done += len(block)
             if progress:
                 progress(done, size)
             waiting = _keep_whole_parts(place, waiting, size, part)
@@ -205,8 +195,8 @@ def _fill(
 
 def _keep_whole_parts(place: Any, waiting: list[Block], size: int, part: int) -> list[Block]:
     """Write every part whose patients are all there; returns what is left over."""
-    first = int(waiting[0].patients["patient"][0]) // part  # type: ignore[index]
-    last = int(waiting[-1].patients["patient"][-1]) + 1  # type: ignore[index]
+    first = int(waiting[0].numbers[0]) // part
+    last = int(waiting[-1].numbers[-1]) + 1
     if last < min((first + 1) * part, size):
         return waiting
     whole = join_blocks(waiting)
@@ -298,6 +288,17 @@ def _conclude(trial: Trial, place: Any, engine: str, computed: int, seconds: flo
     return {"seconds": seconds, "rate": rate, "status": counts, "engine": engine, **more}
 
 
+def summary(found: dict[str, Any], out: str | Path) -> str:
+    """What a run did, in words."""
+    status = ", ".join(f"{many:,} {word}" for word, many in found["status"].items())
+    speed = f" at {found['rate']:,.0f}/s" if found["computed"] else ""
+    text = (
+        f"{found['patients']:,} patients in {out}; computed {found['computed']:,}{speed} ({found['engine']}): {status}"
+    )
+    failed = [word for word in found["status"] if word != "ok"]
+    return f"{text}. Rows that are not ok hold NaN where they had not arrived." if failed else text
+
+
 @contextmanager
 def progress_bar(wanted: bool) -> Iterator[Progress | None]:
     """A bar in the terminal with rate and time left."""
@@ -309,7 +310,14 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
     from rich.progress import Progress as Bar
 
     rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("patients"), BarColumn(), MofNCompleteColumn(), rate, TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("patients"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        rate,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("patients", total=None, rate="")
         began: list[tuple[float, int]] = []

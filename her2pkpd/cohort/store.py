@@ -59,7 +59,7 @@ def serialise(columns: Mapping[str, Values], meanings: Mapping[str, Mapping[str,
     table = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
     sink = pa.BufferOutputStream()
     # Doubles with random mantissas hardly compress, and dictionaries of them only cost time.
-    words = [f.name for f in fields if pa.types.is_dictionary(f.type)]
+    words: Any = [f.name for f in fields if pa.types.is_dictionary(f.type)]
     pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=words, write_statistics=True)
     return sink.getvalue().to_pybytes(), table.num_rows
 
@@ -255,7 +255,8 @@ def check_folder(folder: Path, identity: Mapping[str, Any], *, resume: bool, for
         raise refuse("the output folder has other contents", "Give another folder with --out, or add --force.")
     differing = [k for k, v in identity.items() if manifest.get(k) != json.loads(json.dumps(v))]
     if differing:
-        rule = f"the folder holds another cohort: {', '.join(_difference(k, manifest.get(k), identity[k]) for k in differing)}"
+        what = ", ".join(_difference(k, manifest.get(k), identity[k]) for k in differing)
+        rule = f"the folder holds another cohort: {what}"
         raise refuse(rule, "Give another folder with --out, or add --force to write over it.")
     if not resume:
         state = "holds this cohort already" if manifest.get("complete") else "holds an unfinished run of this cohort"

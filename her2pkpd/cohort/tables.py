@@ -109,7 +109,7 @@ def read_posterior(path: str | Path, names: Mapping[str, str]) -> pd.DataFrame:
                 for own, theirs in missing
             ]
         )
-    return frame[list(names.values())].set_axis(list(names), axis=1) if names else frame
+    return pd.DataFrame({own: frame[theirs] for own, theirs in names.items()}) if names else frame
 
 
 def _csv(path: Path) -> pd.DataFrame:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from her2pkpd.cohort.course import Course
+from her2pkpd.cohort.grid import Grid
 from her2pkpd.cohort.people import People
 from her2pkpd.cohort.response import progressed, sum_of_diameters
 from her2pkpd.cohort.settings import CohortSettings
-from her2pkpd.cohort.grid import Grid
 from her2pkpd.cohort.trial import PROGRESSION, ArmPlan
 from her2pkpd.dosing.table import compile_slots
 from her2pkpd.engine import Batch, Options, Solution
@@ -23,6 +23,7 @@ from her2pkpd.systems.virtual_patient import VOLUME
 from her2pkpd.units import convert
 
 Solve = Callable[[Batch, Options], Solution]
+
 
 @dataclass
 class Record:
@@ -188,7 +189,12 @@ def _decide(
 
 
 def _assess(
-    plan: ArmPlan, settings: CohortSettings, course: Course, watch: _Watch, now: np.ndarray, latest: dict[str, np.ndarray]
+    plan: ArmPlan,
+    settings: CohortSettings,
+    course: Course,
+    watch: _Watch,
+    now: np.ndarray,
+    latest: dict[str, np.ndarray],
 ) -> None:
     factor = convert(1.0, plan.unit(VOLUME)[1], "L")
     sld = sum_of_diameters(latest[VOLUME] * factor, settings.tumour.lesions)
@@ -213,7 +219,7 @@ def _ask(
     plan: ArmPlan, course: Course, watch: _Watch, j: int, due: np.ndarray, now: np.ndarray,
     latest: dict[str, np.ndarray], since: list[np.ndarray],
 ) -> None:  # fmt: skip
-    """Apply the rules to one slot of the lanes whose turn it is: stopping goes before delaying, that before reducing."""
+    """Apply the rules to one slot of the lanes whose turn it is: stopping before delaying, delaying before reducing."""
     drug = plan.slots[j].drug
     waiting = np.zeros_like(due)
     asked = [k for k, x in enumerate(plan.limits) if x.rule.drug == drug]
@@ -235,4 +241,3 @@ def _ask(
         else:
             course.reduce(k, met, now)
     course.open[due & ~waiting, j] = False
-

@@ -9,7 +9,7 @@ import numpy as np
 from her2pkpd.cohort.people import matches
 from her2pkpd.cohort.settings import Arm, CohortSettings, Rule
 from her2pkpd.dosing.regimen import Amount
-from her2pkpd.errors import InputError, Problem, Problems
+from her2pkpd.errors import InputError, Problems
 from her2pkpd.library import Library, load_drug
 from her2pkpd.mechanisms.disposition import Structure, central, depot, plasma
 from her2pkpd.mechanisms.released import cycle
@@ -220,7 +220,9 @@ def _model(settings: CohortSettings, arm: Arm) -> Model:
     for name in settings.drugs_of(arm):
         dose = settings.drugs[name]
         own = dose.model
-        structure = Structure(own.peripherals, own.linear, "Vmax" in own.parameters, "ka" in own.parameters, own.transits)
+        structure = Structure(
+            own.peripherals, own.linear, "Vmax" in own.parameters, "ka" in own.parameters, own.transits
+        )
         drugs.append(PatientDrug(dose.drug, structure, own.individual({}), own.payload, own.released_values({})))
     tumour = settings.tumour
     ligand = tumour.kind == "signal" and (
@@ -355,7 +357,7 @@ def _check_names(
     for name in settings.posterior.draws if settings.posterior is not None else ():
         if name not in defaults:
             rule = "is not a parameter of any arm's model"
-            remedy = f'{nearest(name, defaults)} [posterior.parameters] maps parameters to columns.'
+            remedy = f"{nearest(name, defaults)} [posterior.parameters] maps parameters to columns."
             problems.add(rule, remedy, column="posterior.parameters", value=name)
     _check_table(settings, defaults, problems)
 

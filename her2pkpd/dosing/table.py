@@ -71,10 +71,10 @@ def compile_slots(
             own = np.array([n == name for n in names] + [False] * len(infused))
             if own.any():
                 jump[:, 1:, j] += np.take_along_axis(np.where(own, sizes, 0.0), order, axis=1)
-        own = np.array([k for k, e in enumerate(infused) if slots.targets[e] == name], dtype=int)
+        own = np.array([k for k, e in enumerate(infused.tolist()) if slots.targets[e] == name], dtype=int)
         if own.size:
             _run(infusion[:, :, j], boundaries[:, :-1], slots, infused[own], off[:, own])
-    return Segments(boundaries, tuple(model.species_index[n] for n in inputs), jump, None, infusion)
+    return Segments(boundaries, tuple(model.species_index[n] for n in inputs), jump, infusion=infusion)
 
 
 def _run(infusion: np.ndarray, begins: np.ndarray, slots: Slots, columns: np.ndarray, off: np.ndarray) -> None:

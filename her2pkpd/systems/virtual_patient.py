@@ -2,7 +2,8 @@
 
 "signal" is the one-population tumour of `her2pkpd.systems.patient`, driven by the HER2 signal. "populations" is the
 tumour of `her2pkpd.systems.tumour`: HER2-positive and negative cells in zones around capillaries, killed by payloads
-that also reach the neighbours. Plasma takes no notice of either, as population pharmacokinetics describe all a body does.
+that also reach the neighbours. Plasma takes no notice of either: population pharmacokinetics describe all that a body
+does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,9 +83,7 @@ def virtual_patient(drugs: Sequence[PatientDrug], tumour: TumourModel | None = N
     return build.model()
 
 
-def _populations(
-    build: Builder, drugs: Sequence[PatientDrug], tumour: TumourModel, circulating: Sequence[str]
-) -> None:
+def _populations(build: Builder, drugs: Sequence[PatientDrug], tumour: TumourModel, circulating: Sequence[str]) -> None:
     inhibitors = [given.drug.name for given in drugs if given.drug.kind == "tki"]
     if inhibitors:
         rule = f"a tumour of kind 'populations' has no signal that {', '.join(inhibitors)} could inhibit"
