@@ -18,7 +18,7 @@ from her2pkpd.cohort.summary_exposure import CONFOUNDED, exposure_response
 from her2pkpd.cohort.summary_response import shares, spider, waterfall
 from her2pkpd.cohort.summary_source import STATUS, Join, Weights, batches, columns_of
 from her2pkpd.cohort.survival import kaplan_meier, survival_table
-from her2pkpd.errors import InputError, Problem
+from her2pkpd.errors import InputError, Problem, Problems
 from her2pkpd.report.cohort_figures import attainment_figure, bands_figure, exposure_response_figure
 from her2pkpd.report.cohort_outcome_figures import explained_figure, spider_plot, survival_figure, waterfall_plot
 from her2pkpd.report.page import Page, png
@@ -134,6 +134,28 @@ def cohort_report(
     written.append(own.path / "report.html")
     write_text(written[-1], page.html())
     return written
+
+
+def read_targets(written: Sequence[str]) -> dict[str, list[float]]:
+    """Targets written as "Cmin.trastuzumab.last=20", by endpoint.
+
+    Raises:
+        InputError: listing those that are not a name and a number.
+    """
+    found: dict[str, list[float]] = {}
+    problems = Problems()
+    for text in written:
+        name, _, value = text.rpartition("=")
+        try:
+            found.setdefault(name.strip(), []).append(float(value))
+        except ValueError:
+            name = ""
+        if not name.strip():
+            problems.add(
+                "a target is ENDPOINT=VALUE", 'Write "Cmin.trastuzumab.last=20".', column="--target", value=text
+            )
+    problems.raise_any()
+    return found
 
 
 def _open(folder: Path, weights: Weights) -> _Folder:

@@ -13,7 +13,7 @@ from her2pkpd.cohort.sensitivity import sobol, tornado
 from her2pkpd.cohort.summary_exposure import CONFOUNDED, exposure_response
 from her2pkpd.cohort.vpc import vpc
 from her2pkpd.errors import InputError
-from her2pkpd.report.cohort import cohort_report
+from her2pkpd.report.cohort import cohort_report, read_targets
 from her2pkpd.report.cohort_figures import attainment_figure, exposure_response_figure, forest_figure, vpc_figure
 from her2pkpd.report.cohort_outcome_figures import sobol_figure, tornado_figure
 from tests.cohort.test_vpc import design, draw
@@ -84,6 +84,12 @@ def test_what_is_refused(folder, tmp_path):
         cohort_report(tmp_path)
     with pytest.raises(InputError, match=r"no endpoint 'Cmin\.y'"):
         cohort_report(folder, targets={"Cmin.y": [1.0]})
+
+
+def test_targets_are_read():
+    assert read_targets(["a.b=1", "a.b = 2.5", "c=1e3"]) == {"a.b": [1.0, 2.5], "c": [1000.0]}
+    with pytest.raises(InputError, match="2 problems"):
+        read_targets(["a", "b=x", "c=1"])
 
 
 def texts(figure: Figure) -> str:
