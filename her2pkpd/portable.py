@@ -55,11 +55,11 @@ def log(x: np.ndarray | float) -> np.ndarray:
 
 
 def exp(x: np.ndarray | float) -> np.ndarray:
-    """Exponential of numbers between -700 and 700; what lies beyond counts as the nearest of the two."""
+    """Exponential of numbers between -700 and 700; what lies beyond counts as the nearest of the two. NaN stays NaN."""
     x = np.minimum(np.maximum(np.asarray(x, dtype=float), -700.0), 700.0)
     twos = np.rint(x * 1.4426950408889634)
     rest = (x - twos * _LN2_HIGH) - twos * _LN2_LOW
-    return np.ldexp(_polynomial(_EXP_TERMS, rest), twos.astype(np.int32))
+    return np.ldexp(_polynomial(_EXP_TERMS, rest), np.where(np.isnan(twos), 0.0, twos).astype(np.int32))
 
 
 def power(x: np.ndarray | float, exponent: float) -> np.ndarray:

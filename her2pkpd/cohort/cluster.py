@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 RETRIES = 5
 """How often a chunk is begun anew when it fails by itself, or its worker dies with it."""
 
+PATIENCE = 20.0
+"""Seconds a scheduler has to answer."""
+
 _trials: dict[str, Trial] = {}
 
 
@@ -100,7 +103,7 @@ def _connect(scheduler: str) -> "Client":
         problem = Problem("dask.distributed is not installed", "Install her2pkpd[dask].", column="--scheduler")
         raise InputError(problem) from error
     try:
-        client = Client(scheduler, timeout=20, set_as_default=False)
+        client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         rule = f"the scheduler does not answer ({error})"
         raise InputError(Problem(rule, "Check its address.", column="--scheduler", value=scheduler)) from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from her2pkpd.cohort.grid import assessments as assessment_times
-from her2pkpd.cohort.grid import before, beyond_times, ends, intervals
+from her2pkpd.cohort.grid import before, ends, intervals
 from her2pkpd.cohort.response import RESPONSES, evaluate, sum_of_diameters
 from her2pkpd.cohort.settings import CohortSettings
 from her2pkpd.cohort.treat import Record
@@ -142,31 +142,29 @@ def _troughs(found: Columns, plan: ArmPlan, settings: CohortSettings, reader: _R
 def _beyond(found: Columns, plan: ArmPlan, settings: CohortSettings, reader: _Reader) -> None:
     if not plan.above and not plan.below:
         return
-    times = beyond_times(plan, settings)
-    sides: tuple[tuple[str, Mapping[str, float], float], ...] = (
-        ("above", plan.above, 1.0),
-        ("below", plan.below, -1.0),
-    )
+    times = np.minimum(reader.record.times, settings.stop)
+    sides: tuple[tuple[str, Mapping[str, float], float], ...] = (("above", plan.above, 1.0), ("below", plan.below, -1.0))
     for side, limits, sign in sides:
         for name, limit in limits.items():
-            own = np.stack([reader.at(name, np.full(len(reader.record.status), t)) for t in times], axis=1)
-            share = _share_above(times, sign * own, sign * limit)
-            unit = plan.unit(name)
-            text = f"share of the time {name} is {side} {unit[0] * limit:g} {unit[1]}"
+            share = _share_above(times, sign * reader.record.values[name], sign * limit)
+            factor, unit = plan.unit(name)
+            text = f"share of the time {name} is {side} {factor * limit:g} {unit}"
             found[f"{side}.{name}"] = (share, "fraction", text)
 
 
 def _share_above(times: np.ndarray, values: np.ndarray, limit: float) -> np.ndarray:
     """(L,) share of the time that broken lines through (L, M) values run above a limit."""
     total = np.zeros(len(values))
-    for k in range(len(times) - 1):
+    for k in range(times.shape[1] - 1):
+        length = times[:, k + 1] - times[:, k]
         low = np.minimum(values[:, k], values[:, k + 1])
         high = np.maximum(values[:, k], values[:, k + 1])
         with np.errstate(all="ignore"):
             part = (high - limit) / (high - low)
         part = np.where(low >= limit, 1.0, np.where(high <= limit, 0.0, part))
-        total = total + np.where(np.isnan(low), np.nan, part) * (times[k + 1] - times[k])
-    return total / (times[-1] - times[0])
+        part = np.where(np.isnan(low), np.nan, part)
+        total = total + np.where(length > 0.0, part * length, 0.0)
+    return total / (times[:, -1] - times[:, 0])
 
 
 def _doses(found: Columns, plan: ArmPlan, record: Record) -> None:

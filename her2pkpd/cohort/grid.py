@@ -12,14 +12,15 @@ from her2pkpd.cohort.course import Course
 from her2pkpd.cohort.settings import CohortSettings
 from her2pkpd.cohort.trial import ArmPlan
 
-PEAK_RATIO, PEAK_POINTS = 1.3, 16
+PEAK_RATIO, PEAK_POINTS = 1.2, 24
 """A peak that is not the end of an infusion is looked for at times in this ratio, so many of them."""
 
 PAYLOAD_PEAK = 48.0
 """Time after the end of an infusion by which the peak of a released payload is over, h."""
 
 BEYOND_STEP, BEYOND_POINTS = 24.0, 8
-"""Time beyond a threshold is measured at steps of at most this, h, and so many points in the shortest interval."""
+"""Time beyond a threshold is measured at steps of at most this, h, at so many points in the shortest interval, and at
+the ends of infusions."""
 
 
 def before(time: np.ndarray) -> np.ndarray:
@@ -73,10 +74,10 @@ def shown_times(settings: CohortSettings) -> np.ndarray:
 
 
 def beyond_times(plan: ArmPlan, settings: CohortSettings) -> np.ndarray:
-    """Times at which thresholds are looked at, h, the end included."""
+    """Times at which thresholds are looked at in all lanes, h."""
     lengths = [s.source.regimen.interval for s in plan.slots if s.source.regimen.interval]
     step = min([BEYOND_STEP, *(x / BEYOND_POINTS for x in lengths)])
-    return np.append(step * np.arange(int(np.ceil(settings.stop / step - 1e-9))), settings.stop)
+    return step * np.arange(int(np.ceil(settings.stop / step - 1e-9)))
 
 
 class Grid:
@@ -118,6 +119,8 @@ class Grid:
         wanted = [np.full(len(a), t) for t in self.fixed]
         if not self.shown:
             wanted += [t for which in self.intervals for t in self._of_interval(course, which, lanes)]
+            if self.plan.above or self.plan.below:
+                wanted += [course.time[lanes, j] + s.duration for j, s in enumerate(self.plan.slots) if s.duration]
         inside = [np.where((t >= a) & (t < b), t, b) for t in wanted]
         table = np.stack([*(t for t in inside if (t < b).any()), b], axis=1)
         table.sort(axis=1)

@@ -33,6 +33,9 @@ LITRE = 1e6
 LARGEST_SHARE = 0.8
 """A tumour at the first dose has at most this share of the volume at which growth stops."""
 
+LEAST_SHARE = 1e-9
+"""Share of the cells a population has at least: concentrations in no cells are not defined."""
+
 
 @dataclass
 class People:
@@ -159,7 +162,7 @@ def _tumour(people: People, settings: CohortSettings, defaults: Mapping[str, flo
         largest = defaults.get("Vmax", np.inf)
         p["tumour.initial_volume"] = np.minimum(volume, LARGEST_SHARE * largest)
     if tumour.kind == "populations":
-        negative = _negative(people, settings)
+        negative = np.clip(_negative(people, settings), LEAST_SHARE, 1.0 - LEAST_SHARE)
         p[f"{POSITIVE}.share"], p[f"{NEGATIVE}.share"] = 1.0 - negative, negative
     _losses(people, settings, defaults)
 

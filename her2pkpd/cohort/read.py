@@ -279,4 +279,4 @@ def _solver(table: Section) -> Solver:
     rtol = table.number("rtol", RTOL)
     if rtol is None or not 1e-12 <= rtol <= 0.1:
         table.complain("rtol", "must lie between 1e-12 and 0.1", "Leave it out for the usual accuracy.")
-    return Solver(float(rtol or RTOL), table.integer("max_steps", 100_000, low=100, high=10**9))
+    return Solver(float(rtol or RTOL), table.integer("max_steps", 100_000, low=10, high=10**9))

@@ -17,6 +17,7 @@ from her2pkpd.cohort.read import read_cohort
 from her2pkpd.cohort.rows import Block, join_blocks, slice_block
 from her2pkpd.cohort.settings import CohortSettings
 from her2pkpd.cohort.trial import Trial, build_trial
+from her2pkpd.engine import Status
 from her2pkpd.errors import ComputationError
 
 Progress = Callable[[int, int], None]
@@ -136,7 +137,8 @@ def cohort_file(
 
     Raises:
         InputError: for bad settings, or a folder that must not be written into; nothing is written then.
-        ComputationError: if the disk or a cluster fails; finished parts stay, and the run may be resumed.
+        ComputationError: if the disk or a cluster fails; finished parts stay, and the run may be resumed. Also if the
+            solver failed for a patient: the cohort is complete then, and the rows concerned are marked.
     """
     from her2pkpd.cohort import store
 
@@ -158,8 +160,9 @@ def cohort_file(
         executor = _executor(trial, chosen, resources)
         computed = _fill(place, executor, settings, set(finished), resources.chunk or CHUNK[chosen], progress)
         place.finish()
-    seconds = time.perf_counter() - began
-    return _conclude(trial, place, chosen, computed, seconds)
+    found = _conclude(trial, place, chosen, computed, time.perf_counter() - began)
+    _complain(found)
+    return found
 
 
 def _executor(trial: Trial, engine: str, resources: Resources) -> "Executor":
@@ -257,6 +260,15 @@ def _identity(trial: Trial, engine: str) -> dict[str, Any]:
         "engine_source": cache.source_digest()[:16],
         "processor": engines.processor(engine),
     }
+
+
+def _complain(found: dict[str, Any]) -> None:
+    failed = {word: many for word, many in found["status"].items() if word != "ok"}
+    if failed:
+        advice = " ".join(Status[word.upper()].advice for word in failed)
+        many, total = sum(failed.values()), sum(found["status"].values())
+        rule = f"{many:,} of {total:,} treatments could not be computed to the end"
+        raise ComputationError(f"{rule}; their rows say so in 'status' and hold NaN. {advice}")
 
 
 def library_hash() -> str:
