@@ -117,6 +117,8 @@ def cohort_report(
     written = [own.path / "summary.csv"]
     write_text(written[0], table.to_csv(index=False))
     (own.path / "figures").mkdir(exist_ok=True)
+    for old in (own.path / "figures").glob("[0-9][0-9]_*.png"):
+        old.unlink()
     for heading, parts in _sections(own, targets or {}):
         page.heading(heading)
         for part in parts:
