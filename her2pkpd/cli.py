@@ -262,7 +262,8 @@ def _add_cohort(add: _Add) -> None:
         doses given, tumour response.
 
         DIR receives patients.parquet/, endpoints.parquet/, trajectories.parquet/ (a subsample's time courses),
-        manifest.json and run.json. An interrupted run goes on with --resume and ends with the same files.
+        manifest.json and run.json, then summary.csv, figures/ and report.html. An interrupted run goes on with --resume
+        and ends with the same files.
         """,
     )
     parser.add_argument("settings", metavar="COHORT.toml", help="population, tumour, arms, endpoints and output")
@@ -272,6 +273,9 @@ def _add_cohort(add: _Add) -> None:
     parser.add_argument("--engine", default="auto", choices=("auto", "kernel", "gpu"), help="default: a GPU if any")
     parser.add_argument("--threads", type=int, metavar="N", help="threads to use; default: one per core")
     parser.add_argument("--chunk", type=int, metavar="N", help="patients computed at once; results do not depend on it")
+    aim = "count patients whose endpoint is at least VALUE; may be repeated"
+    parser.add_argument("--target", action="append", default=[], metavar="ENDPOINT=VALUE", help=aim)
+    parser.add_argument("--no-report", action="store_true", help="leave out summary.csv, figures/ and report.html")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
@@ -475,7 +479,9 @@ def _synergy(options: argparse.Namespace) -> None:
 
 def _cohort(options: argparse.Namespace) -> None:
     from her2pkpd.cohort.run import Resources, cohort_file, progress_bar, summary
+    from her2pkpd.report.cohort import cohort_report, read_targets
 
+    targets = read_targets(options.target)
     resources = Resources(options.engine, options.threads, options.chunk, options.scheduler)
     with progress_bar(not options.quiet) as progress:
         found = cohort_file(
@@ -486,6 +492,8 @@ def _cohort(options: argparse.Namespace) -> None:
             resources=resources,
             progress=progress,
         )
+    if not options.no_report:
+        cohort_report(options.out, title=Path(options.settings).stem, targets=targets)
     if not options.quiet:
         _print(summary(found, options.out))
 

@@ -77,5 +77,5 @@ def processor(engine: str) -> str:
     from her2pkpd.engine.compile import host
 
     target = host()
-    parts = [target.cpu, f"{target.width} lanes", "fma" if target.fma else "", target.reciprocals]
+    parts = [target.cpu, f"{target.width} lanes", "fma" if target.fma else "", *sorted(target.special)]
     return ", ".join(p for p in parts if p)
