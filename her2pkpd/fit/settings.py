@@ -118,6 +118,7 @@ def read_fit_settings(path: str | Path) -> FitSettings:
     estimates = _estimates(top, library)
     noise, metric_noise = _noise(top.section("noise"), library)
     method = _method(top.section("method"))
+    top.has("design")  # read by `her2pkpd.design`, where there is one
     top.finish()
     top.problems.raise_any()
     return FitSettings(path, title, data, volume, overrides, estimates, noise, metric_noise, method, library)
@@ -125,7 +126,7 @@ def read_fit_settings(path: str | Path) -> FitSettings:
 
 def _data(top: Section, path: Path, library: Library) -> tuple[DataSource, ...]:
     sections = top.sections("data")
-    if not sections:
+    if not sections and not top.has("design"):
         top.problems.add("needs at least one [[data]] table", 'Write [[data]] with file = "plate.csv".', column="data")
     sources = []
     for section in sections:

@@ -23,6 +23,7 @@ from her2pkpd.posterior.result import Posterior
 from her2pkpd.posterior.run import sample
 from her2pkpd.report.baseline import baselines
 from her2pkpd.report.figures import curve_figure, published_figure, waterfall_figure
+from her2pkpd.report.identifiability import eigenvector_figure, profile_figure, section
 from her2pkpd.report.page import Page, png
 from her2pkpd.report.posterior import CHECKPOINT as DRAWS
 from her2pkpd.report.posterior import PosteriorPart, posterior_sections, write_posterior
@@ -171,6 +172,8 @@ def _write(result: FitResult, folder: Path) -> None:
     curves = fitted_curves(result.problem, result.optimum.best.u)
     logistic, at_curves = baselines(curves)
     tables = {"parameters.csv": result.parameters, "predictions.csv": result.predictions}
+    tables["identifiability.csv"] = result.identifiability.table
+    tables["eigenvectors.csv"] = result.identifiability.eigenvectors
     if result.problem.metrics:
         tables["published_vs_fitted.csv"] = result.published
     if len(logistic):
@@ -178,16 +181,19 @@ def _write(result: FitResult, folder: Path) -> None:
     for name, table in tables.items():
         write_text(folder / name, table.to_csv(index=False))
     write_text(folder / "fit.json", json.dumps(_plain(_fit_json(result)), indent=2, allow_nan=False) + "\n")
+    own = [("eigenvectors", eigenvector_figure(result.problem.objective, result.optimum.best.u))]
+    own += [("profiles", profile_figure(result))] if result.curves else []
+    known = [(name, png(figure)) for name, figure in own]
     figures = [(name, png(figure)) for name, figure in _figures(result, curves, at_curves)]
     (folder / "figures").mkdir(exist_ok=True)
-    for name, figure in figures:
+    for name, figure in [*known, *figures]:
         (folder / "figures" / f"{_file_name(name)}.png").write_bytes(figure)
     part = None
     if isinstance(result.posterior, Posterior):
         part = write_posterior(result.posterior, curves, folder)
         for name, figure in part.figures:
             (folder / "figures" / f"{_file_name(name)}.png").write_bytes(figure)
-    write_text(folder / "report.html", _page(result, figures, logistic, part).html())
+    write_text(folder / "report.html", _page(result, known, figures, logistic, part).html())
 
 
 def _figures(result: FitResult, curves: list[Curve], at_curves: list[np.ndarray | None]) -> list[tuple[str, Figure]]:
@@ -232,7 +238,11 @@ def _fit_json(result: FitResult) -> dict[str, Any]:
 
 
 def _page(
-    result: FitResult, figures: list[tuple[str, bytes]], logistic: pd.DataFrame, part: PosteriorPart | None
+    result: FitResult,
+    known: list[tuple[str, bytes]],
+    figures: list[tuple[str, bytes]],
+    logistic: pd.DataFrame,
+    part: PosteriorPart | None,
 ) -> Page:
     page = Page(result.problem.settings.title)
     for line in result.summary().splitlines()[1:]:
@@ -240,6 +250,7 @@ def _page(
     page.heading("Parameters")
     page.text(INTERVALS[result.problem.settings.method.intervals], kind="note")
     page.table(result.parameters)
+    section(page, result.identifiability, known)
     if result.problem.metrics:
         _published_section(page, result)
     if part is not None:
