@@ -19,8 +19,8 @@ from her2pkpd.synergy.wells import Wells
 
 LEVEL = 0.95
 _STIFF = 10.0
-"""Weight of the condition that holds a profiled quantity, per standard error. What it reaches falls a hundredth short of
-its target, but lies on the profile all the same; a stiffer condition makes the valley narrow and the search slow."""
+"""Weight of the condition that holds a profiled quantity, per standard error. What it reaches falls a hundredth short
+of its target, but lies on the profile all the same; a stiffer condition makes the valley narrow and the search slow."""
 _STEPS = 10
 _AGAIN, _BETTER = 3, 1e-6
 """How often profiles may begin again, and by how much (relative) a fit must be better for that."""
