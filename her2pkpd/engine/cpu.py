@@ -87,7 +87,7 @@ class Request:
             self.width,
             target.fma,
             plan,
-            target.reciprocals,
+            target.special,
         )
         return writer.text(), writer.layout
 
@@ -150,7 +150,7 @@ def solve(
     """
     options = options or Options()
     model = batch.model
-    width = width or compiler.host().width
+    width = width or compiler.lanes(model.n_species)
     flux = model.flux_tape
     table = method(method_name or default_method(options.rtol))
     request = Request(flux.digest(), model.n_species, table.name, width)

@@ -15,7 +15,7 @@ from her2pkpd.mechanisms.growth import LN2
 from her2pkpd.mechanisms.population import constants, count
 from her2pkpd.model import Builder, Scope
 
-PSI = 20.0
+PSI = 20
 
 
 def tumour_growth(build: Builder, population: str) -> None:
@@ -33,8 +33,8 @@ def tumour_growth(build: Builder, population: str) -> None:
     def division(s: Scope, p: Scope) -> Any:
         rate = LN2 / p[f"{own}.doubling_time"]
         volume = s["tumour.volume"]
-        crowded = PSI * jnp.log(rate * volume / p["klin"])
-        slowing = jnp.exp(-jnp.log1p(jnp.exp(crowded)) / PSI)
+        crowded = (rate * volume / p["klin"]) ** PSI
+        slowing = jnp.exp(-jnp.log1p(crowded) / PSI)
         return rate * (1.0 - volume / p["Vmax"]) * slowing * s[f"undamaged.{population}"]
 
     build.quantity(f"mu.{population}", division, "1/h", "division rate")

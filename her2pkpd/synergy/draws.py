@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from her2pkpd.fit.design import POPULATION
+from her2pkpd.fit.library_priors import known_quantities
 from her2pkpd.fit.objective import Objective
 from her2pkpd.fit.run import FitResult
-from her2pkpd.library import Drug, Quantity, load_parameters
+from her2pkpd.library import Drug, Quantity
 
 Z95 = 1.959963984540054
 PAIR = "antibody_pair.internalisation_ratio"
@@ -75,10 +76,8 @@ def library_draws(drugs: Sequence[Drug], n: int, *, seed: int = 0) -> dict[str, 
         (n,) values by model parameter.
     """
     rng = np.random.default_rng(seed)
-    known = {name: q for name, q in load_parameters().items() if not name.startswith("cell.")}
-    known |= {f"{POPULATION}.{n.removeprefix('cell.')}": q for n, q in load_parameters().items() if n == "cell.a_li"}
-    for drug in drugs:
-        known |= {f"{drug.name}.{name}": q for name, q in drug.binding.items() if isinstance(q, Quantity)}
+    own = f"{POPULATION}."
+    known = {n: q for n, q in known_quantities(drugs).items() if not n.startswith(own) or n == f"{own}a_li"}
     drawn = {name: x for name, q in known.items() if len(x := _drawn(q, rng.normal(size=n)))}
     single = [drawn[name] for d in drugs if (name := f"{d.name}.internalisation_ratio") in drawn]
     if PAIR in drawn and single:

@@ -17,7 +17,7 @@ PLATFORM = host()
 @functools.cache
 def compiled(name, width):
     """A vector function as a NumPy function; the kernel's three pointers are x, y and the result."""
-    asm = Asm(width, PLATFORM.fma, "rcp14")
+    asm = Asm(width, PLATFORM.fma, ("rcp14",) if name == "quotient" else PLATFORM.special)
     vectors = asm.op("load i64, ptr %n")
     x, y, out = (asm.op(f"load ptr, ptr {asm.at('%p', k, 'ptr')}") for k in range(3))
     with asm.loop(vectors) as k:
@@ -30,7 +30,7 @@ def compiled(name, width):
     asm.emit("ret void")
     text = function("kernel", ["ptr %p", "ptr %n", "ptr %z"], asm)
     if name != "quotient":
-        text = vector_function(name, width, PLATFORM.fma) + text
+        text = vector_function(name, width, PLATFORM.fma, PLATFORM.special) + text
     loaded = Loaded(object_code(text + declarations(text), PLATFORM), PLATFORM)
 
     def run(*inputs):
@@ -102,6 +102,27 @@ def test_powers_within_two_units_in_the_last_place():
         exact = np.power(x.astype(np.longdouble), y.astype(np.longdouble))
     usual = (exact > 1e-307) & (exact < 1e308)
     assert ulps(compiled("pow", PLATFORM.width)(x, y)[usual], exact[usual]) <= 2.0
+
+
+@extended
+def test_powers_of_what_is_not_negative():
+    rng = np.random.default_rng(2)
+    x = np.exp(rng.uniform(-60, 60, 400_000))
+    y = rng.uniform(-11, 11, x.size)
+    with np.errstate(all="ignore"):
+        exact = np.power(x.astype(np.longdouble), y.astype(np.longdouble))
+    found = compiled("power", PLATFORM.width)(x, y)
+    near, far = ((exact > 10.0**-k) & (exact < 10.0**k) for k in (15, 307))
+    assert ulps(found[near], exact[near]) <= 2.0
+    assert ulps(found[far], exact[far]) <= 6.0
+
+
+def test_special_powers_of_what_is_not_negative_follow_numpy():
+    base = np.array([0.0, 5e-324, 1e-310, 0.5, 1.0, 2.0, 1e308, np.inf, np.nan])
+    x, y = (v.ravel() for v in np.meshgrid(base, [0.0, -0.0, 1.0, 2.0, 0.3, -0.3, -2.0, 300.0, -300.0, 1e308]))
+    with np.errstate(all="ignore"):
+        exact = np.power(x, y)
+    np.testing.assert_allclose(compiled("power", PLATFORM.width)(x, y), exact, rtol=1e-15, atol=0)
 
 
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 1e-310, 1e308, -1e308, 800.0])

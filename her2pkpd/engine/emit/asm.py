@@ -20,13 +20,14 @@ class Asm:
     Args:
         width: lanes per vector.
         fma: whether the target has fused multiply-add.
-        reciprocals: how the target starts a reciprocal: "rcp14" (AVX-512), or "" where dividing is the better way.
+        special: instructions of the target worth using: "rcp14", where a refined reciprocal beats dividing, and
+            "scalef", which multiplies by a power of two (both AVX-512).
     """
 
-    def __init__(self, width: int, fma: bool = True, reciprocals: str = "") -> None:
+    def __init__(self, width: int, fma: bool = True, special: tuple[str, ...] = ()) -> None:
         self.width = width
         self.fma_available = fma
-        self.reciprocals = reciprocals
+        self.special = special
         self.lines: list[str] = []
         self._count = 0
         self._labels = 0
@@ -220,7 +221,7 @@ class Asm:
 
         Zero, infinity and NaN as in a division; a divisor below 1e-308 counts as zero.
         """
-        if not self.reciprocals:
+        if "rcp14" not in self.special:
             return self.div(a, b)
         one = self.const(1.0)
         rough = self._rough_reciprocal(b)
@@ -238,6 +239,17 @@ class Asm:
         name = f"@llvm.x86.avx512.rcp14.pd.{64 * lanes}"
         x = self.op(f"insertelement {F} zeroinitializer, double {b}, i64 0") if self.width == 1 else b
         r = self.op(f"call {F} {name}({F} {x}, {F} zeroinitializer, i8 -1)")
+        return self.op(f"extractelement {F} {r}, i64 0") if self.width == 1 else r
+
+    def scale(self, a: str, n: str) -> str:
+        """a * 2^n for integral n (a double), rounded once; only with "scalef"."""
+        lanes = max(self.width, 2)
+        F, mask = f"<{lanes} x double>", "i8 -1, i32 4" if lanes == 8 else "i8 -1"
+        x, k = (
+            self.op(f"insertelement {F} zeroinitializer, double {v}, i64 0") if self.width == 1 else v for v in (a, n)
+        )
+        name = f"@llvm.x86.avx512.mask.scalef.pd.{64 * lanes}"
+        r = self.op(f"call {F} {name}({F} {x}, {F} {k}, {F} zeroinitializer, {mask})")
         return self.op(f"extractelement {F} {r}, i64 0") if self.width == 1 else r
 
     def neg(self, a: str) -> str:

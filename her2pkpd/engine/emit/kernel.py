@@ -60,7 +60,7 @@ class KernelWriter:
         width: lanes per vector.
         fma: whether the target has fused multiply-add.
         plan: the tangents wanted, or None.
-        reciprocals: how the target starts a reciprocal, see `Asm`.
+        special: instructions of the target, see `Asm`.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class KernelWriter:
         width: int,
         fma: bool,
         plan: TangentPlan | None = None,
-        reciprocals: str = "",
+        special: tuple[str, ...] = (),
     ) -> None:
         self.routines = routines
         self.method = method
         self.n, self.n_parameters = n, n_parameters
         self.width, self.fma = width, fma
         self.plan = plan
-        self.reciprocals = reciprocals
+        self.special = special
         self.layout = Layout(scratch_lengths(routines, method, n, n_parameters, plan))
         # With tangents the stage arguments are all kept, and the new state needs a place of its own.
         self.new = "new" if plan else "arg"
@@ -90,10 +90,10 @@ class KernelWriter:
         called: set[str] = set()
         tangents = self.plan.program.routines if self.plan else {}
         for routine in (*self.routines.values(), *tangents.values()):
-            writer = RoutineWriter(routine, self.width, self.fma, self.reciprocals)
+            writer = RoutineWriter(routine, self.width, self.fma, self.special)
             parts.append(writer.text("internal"))
             called |= writer.called
-        parts += [vector_function(name, self.width, self.fma, self.reciprocals) for name in sorted(called)]
+        parts += [vector_function(name, self.width, self.fma, self.special) for name in sorted(called)]
         parts += self._lane_functions()
         parts.append(self._main())
         return "\n".join(parts) + declarations("\n".join(parts))
@@ -114,7 +114,7 @@ class KernelWriter:
     # --- the main loop ----------------------------------------------------------------------------------------
 
     def _main(self) -> str:
-        a = self.a = LaneAsm(self.layout, self.width, self.fma, self.reciprocals)
+        a = self.a = LaneAsm(self.layout, self.width, self.fma, self.special)
         with a.unrolled(self.layout.size) as k:
             a.store(a.const(1.0), "%d", k)
         with a.unrolled(self.width) as w:

@@ -17,8 +17,8 @@ OK, MAX_STEPS, STEP_TOO_SMALL, NOT_FINITE = range(4)
 class LaneAsm(Asm):
     """Assembler with access to the argument table and to single lanes of the scratch memory."""
 
-    def __init__(self, layout: Layout, width: int, fma: bool = True, reciprocals: str = "") -> None:
-        super().__init__(width, fma, reciprocals)
+    def __init__(self, layout: Layout, width: int, fma: bool = True, special: tuple[str, ...] = ()) -> None:
+        super().__init__(width, fma, special)
         self.layout = layout
 
     def field(self, name: str, type_: str = "i64") -> str:

@@ -20,12 +20,12 @@ class RoutineWriter:
         routine: the program.
         width: lanes per vector.
         fma: whether the target has fused multiply-add.
-        reciprocals: how the target starts a reciprocal, see `Asm`.
+        special: instructions of the target, see `Asm`.
     """
 
-    def __init__(self, routine: Routine, width: int, fma: bool, reciprocals: str = "") -> None:
+    def __init__(self, routine: Routine, width: int, fma: bool, special: tuple[str, ...] = ()) -> None:
         self.routine = routine
-        self.asm = Asm(width, fma, reciprocals)
+        self.asm = Asm(width, fma, special)
         self.tape: Tape = routine.tape
         self.uses = _uses(self.tape)
         self.depth = _depths(self.tape)
@@ -157,9 +157,15 @@ class RoutineWriter:
         if node.op == "select":
             return self._select(node, a)
         if node.op in CALLED:
-            self.called.add(node.op)
-            return asm.op(f"call {asm.F} @lane_{node.op}({', '.join(f'{asm.F} {x}' for x in a)})")
+            name = "power" if node.op == "pow" and not self._may_be_negative(node.args[0]) else node.op
+            self.called.add(name)
+            return asm.op(f"call {asm.F} @lane_{name}({', '.join(f'{asm.F} {x}' for x in a)})")
         raise NotImplementedError(f"no machine code for '{node.op}'")
+
+    def _may_be_negative(self, index: int) -> bool:
+        node = self.tape.nodes[index]
+        values = [self.tape.nodes[a].value for a in node.args if self.tape.nodes[a].op == CONST]
+        return not (node.op in ("exp", "abs", "logistic", "sqrt") or (node.op == "max" and any(v >= 0 for v in values)))
 
     def _select(self, node: Node, a: list[str]) -> str:
         asm, kind = self.asm, self.tape.nodes[node.args[1]]

@@ -9,49 +9,12 @@
 `add` carries whatever is added to the rates: infusions and, in later stages, the coupling terms.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 
-from her2pkpd.engine.program.calculus import (
-    directional,
-    jacobian,
-    minus,
-    negative,
-    plus,
-    times,
-    transplant,
-    unsigned,
-)
-from her2pkpd.engine.program.order import elimination_order, filled
+from her2pkpd.engine.program.calculus import directional, minus, plus, transplant
+from her2pkpd.engine.program.factor import Factors, LinearSystem
 from her2pkpd.engine.program.routine import Routine, Slot, Workshop
 from her2pkpd.model.tape import CONST, INPUT, Tape, TapeBuilder
-
-
-@dataclass(frozen=True)
-class Factors:
-    """W = L D U as nodes of a workshop, L and U with unit diagonals.
-
-    Scaling U as well costs a product per entry once, and takes the pivots off the critical path of every solve.
-
-    Attributes:
-        order: pivots in order of elimination.
-        lower: entries of L below the diagonal by (row, column).
-        upper: entries of U above the diagonal by (row, column).
-        inverse: reciprocals of the pivots.
-        slots: where those nodes that vary are kept for later solves.
-    """
-
-    order: tuple[int, ...]
-    lower: Mapping[tuple[int, int], int]
-    upper: Mapping[tuple[int, int], int]
-    inverse: Mapping[int, int]
-    slots: Mapping[int, Slot]
-
-    @cached_property
-    def nonzeros(self) -> int:
-        """Entries of L + U, diagonal included."""
-        return len(self.lower) + len(self.upper) + len(self.inverse)
 
 
 def tolerant(flux: Tape, n: int) -> Tape:
@@ -96,61 +59,18 @@ class StepProgram:
         self.shop = Workshop(lengths, ["par"])
         arrays, build = self.shop.arrays, self.shop.build
         self.rates = transplant(build, flux, [*arrays["y"], *arrays["par"]])
-        self.jacobian = jacobian(build, self.rates, arrays["y"])
-        self.matrix = self._matrix()
-        self.factors = self._factorise()
+        self.system = LinearSystem(self.shop, self.rates, arrays["y"], arrays["dg"][0])
         self.routines: dict[str, Routine] = {}
         self._first(flux)
 
-    def _matrix(self) -> dict[tuple[int, int], int]:
-        """Entries of W = dg I - J."""
-        build, dg = self.shop.build, self.shop.arrays["dg"][0]
-        w = {key: negative(build, node) for key, node in self.jacobian.items()}
-        for i in range(self.n):
-            w[i, i] = plus(build, dg, w[i, i]) if (i, i) in w else dg
-        return w
+    @property
+    def factors(self) -> Factors:
+        """The factors of W."""
+        return self.system.factors
 
-    def _factorise(self) -> Factors:
-        shop, build = self.shop, self.shop.build
-        w = dict(self.matrix)
-        order = elimination_order(self.n, w)
-        place = {k: i for i, k in enumerate(order)}
-        pattern = filled(self.n, w, order)
-        lower: dict[tuple[int, int], int] = {}
-        inverse: dict[int, int] = {}
-        one, zero = build.const(1.0), build.const(0.0)
-        for k in order:
-            inverse[k] = build.apply("div", one, w[k, k])
-            right = [j for j in order[place[k] + 1 :] if (k, j) in pattern]
-            for i in (i for i in order[place[k] + 1 :] if (i, k) in pattern):
-                lower[i, k] = times(build, w.pop((i, k)), inverse[k])
-                for j in right:
-                    w[i, j] = minus(build, w.get((i, j), zero), times(build, lower[i, k], w[k, j]))
-        upper = {(i, j): times(build, inverse[i], node) for (i, j), node in w.items() if i != j}
-        # Signs are left to the solves, which add or subtract at no cost.
-        entries = (unsigned(build, v) for v in (*lower.values(), *upper.values(), *inverse.values()))
-        kept = sorted({v for v in entries if shop.varying(v)})
-        slots = {node: Slot("lu", k) for k, node in enumerate(kept)}
-        return Factors(tuple(order), lower, upper, inverse, slots)
-
-    def solve(self, rhs: list[int]) -> list[int]:
+    def solve(self, rhs: Sequence[int]) -> list[int]:
         """Nodes of the solution of W x = rhs."""
-        build, f = self.shop.build, self.factors
-        x = list(rhs)
-        by_column: dict[int, list[int]] = {}
-        by_row: dict[int, list[int]] = {}
-        for i, k in f.lower:
-            by_column.setdefault(k, []).append(i)
-        for i, j in f.upper:
-            by_row.setdefault(i, []).append(j)
-        for k in f.order:
-            for i in by_column.get(k, ()):
-                x[i] = minus(build, x[i], times(build, f.lower[i, k], x[k]))
-        for k in reversed(f.order):
-            x[k] = build.apply("mul", x[k], f.inverse[k])
-            for j in by_row.get(k, ()):
-                x[k] = minus(build, x[k], times(build, f.upper[k, j], x[j]))
-        return x
+        return self.system.solve(rhs)
 
     def _first(self, flux: Tape) -> None:
         shop, build, arrays = self.shop, self.shop.build, self.shop.arrays
@@ -170,13 +90,9 @@ class StepProgram:
         """The routine that checks the factors: what W u lacks of the right-hand side, and what it is made of."""
         shop, build = self.shop, self.shop.build
         u = shop.add_array("u", self.n)
-        lacking = [negative(build, r) for r in rhs]
-        for (i, j), entry in self.matrix.items():
-            lacking[i] = plus(build, lacking[i], times(build, entry, u[j]))
-        size = [
-            build.apply("add", *(build.apply("abs", x) for x in (build.apply("mul", self.matrix[i, i], u[i]), rhs[i])))
-            for i in range(self.n)
-        ]
+        product, parts = self.system.product(u)
+        lacking = [minus(build, w, r) for w, r in zip(product, rhs, strict=True)]
+        size = [build.apply("add", part, build.apply("abs", r)) for part, r in zip(parts, rhs, strict=True)]
         self.routines["residual"] = shop.routine("residual", [*_into("f", lacking), *_into("jf", size)])
 
     def finish(self) -> dict[str, Routine]:
