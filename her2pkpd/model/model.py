@@ -159,14 +159,20 @@ class Model:
         """Tape of the initial values; inputs are the parameters."""
         return trace(lambda *p: [jnp.asarray(v, dtype=float) for v in self.initial_scalars(p)], self.n_parameters)
 
+    @cached_property
+    def _output_tapes(self) -> dict[tuple[str, ...], Tape]:
+        return {}
+
     def output_tape(self, names: Sequence[str]) -> Tape:
-        """Tape of named species and quantities; inputs are the species, then the parameters."""
+        """Tape of named species and quantities, traced once; inputs are the species, then the parameters."""
         self.check_outputs(names)
-        n = self.n_species
-        return trace(
-            lambda *x: [jnp.asarray(v, dtype=float) for v in self.output_scalars(names, x[:n], x[n:])],
-            n + self.n_parameters,
-        )
+        key, n = tuple(names), self.n_species
+        if key not in self._output_tapes:
+            self._output_tapes[key] = trace(
+                lambda *x: [jnp.asarray(v, dtype=float) for v in self.output_scalars(key, x[:n], x[n:])],
+                n + self.n_parameters,
+            )
+        return self._output_tapes[key]
 
     def output_gradient_tape(self, names: Sequence[str], parameters: Sequence[int]) -> Tape:
         """Tape of named outputs with their partial derivatives.

@@ -53,6 +53,21 @@ def simulate_patient(
     Warns:
         ValidityWarning: where a model is used outside the doses it was estimated from.
     """
+    batch, variables, status = prepare_patient(scenario)
+    solution = solve(batch, options or _OPTIONS, engine=engine)
+    solution = replace(solution, status=np.where(status, status, solution.status))
+    return Simulation(_table(batch.model, batch.parameters, solution, variables, scenario), batch.model, solution)
+
+
+def prepare_patient(scenario: PatientScenario) -> tuple[Batch, list[str], np.ndarray]:
+    """What is solved for a scenario, one lane a patient, what is reported of it, and the status of its dosing.
+
+    Raises:
+        InputError: as `simulate_patient`.
+
+    Warns:
+        ValidityWarning: likewise.
+    """
     rng = np.random.default_rng(scenario.seed)
     covariates = _patients(scenario, rng)
     people = [_individuals(scenario, own, rng) for own in covariates]
@@ -72,9 +87,7 @@ def simulate_patient(
     stop = float(scenario.times[-1])
     lanes = [_records(scenario, own, c, stop, rng) for own, c in zip(people, covariates, strict=True)]
     schedule = compile_schedule(model, lanes, parameters, stop=stop)
-    solution = solve(Batch(model, parameters, schedule.segments, scenario.times), options or _OPTIONS, engine=engine)
-    solution = replace(solution, status=np.where(schedule.status, schedule.status, solution.status))
-    return Simulation(_table(model, parameters, solution, variables, scenario), model, solution)
+    return Batch(model, parameters, schedule.segments, scenario.times), variables, schedule.status
 
 
 _OPTIONS = Options(rtol=1e-6, atol=1e-9)

@@ -121,14 +121,14 @@ def read_patient_scenario(path: str | Path) -> PatientScenario:
     top = read_settings(path)
     system = top.section("system")
     system.text("kind", choices=("patient",))
-    covariates = _covariates(system.section("covariates"))
+    covariates = read_covariates(system.section("covariates"))
     population = system.text("population", _population_of(covariates), choices=population_names())
     patients, seed = _variability(system)
     tumour = _tumour(system)
-    doses = [d for s in top.sections("dose") if (d := _dose(s)) is not None]
+    doses = [d for s in top.sections("dose") if (d := read_dose(s)) is not None]
     if not top.table.get("dose"):
         top.problems.add("a patient needs at least one dose", "Add a [[dose]].", column="dose")
-    _one_model_per_drug(doses, top.problems)
+    one_model_per_drug(doses, top.problems)
     _nothing_before_steady(doses, top.problems)
     parameters = top.get("parameters", dict, {}, words="a table [parameters]") or {}
     output = top.section("output")
@@ -147,7 +147,8 @@ def _population_of(covariates: Mapping[str, Any]) -> str:
     return given if given in population_names() else "metastatic breast"
 
 
-def _covariates(table: Section) -> dict[str, Any]:
+def read_covariates(table: Section) -> dict[str, Any]:
+    """Covariates given in a table, numbers in `COVARIATE_UNITS`."""
     found: dict[str, Any] = {}
     for name, unit in COVARIATE_UNITS.items():
         if table.has(name):
@@ -184,7 +185,8 @@ def _tumour(system: Section) -> dict[str, float] | None:
     return found
 
 
-def _dose(section: Section) -> PatientDose | None:
+def read_dose(section: Section) -> PatientDose | None:
+    """Read one ``[[dose]]``; None where something is wrong with it, which is then recorded."""
     name = section.text("drug")
     regimen = _regimen(section)
     timing = {
@@ -319,7 +321,8 @@ def _nothing_before_steady(doses: list[PatientDose], problems: Problems) -> None
             problems.add(rule, remedy, column=f"dose[{i}].steady_state", value=True)
 
 
-def _one_model_per_drug(doses: list[PatientDose], problems: Problems) -> None:
+def one_model_per_drug(doses: list[PatientDose], problems: Problems) -> None:
+    """Report drugs that are given by two pharmacokinetic models at once."""
     models: dict[str, str] = {}
     for dose in doses:
         before = models.setdefault(dose.drug.name, dose.model.name)

@@ -16,6 +16,7 @@ from her2pkpd.model import Model
 from her2pkpd.settings import nearest
 from her2pkpd.simulate.overrides import overrides
 from her2pkpd.simulate.scenario import WellScenario
+from her2pkpd.systems.cell import CellOptions, baseline, cell_model, network_parameters
 from her2pkpd.systems.conjugates import conjugate_doses
 from her2pkpd.systems.well import cell_parameters, well_model
 
@@ -56,22 +57,39 @@ def simulate_well(scenario: WellScenario, *, options: Options | None = None, eng
 
     Raises:
         InputError: for parameters, variables or washed drugs the model does not have.
+        ComputationError: if the untreated cells of a network do not settle.
+    """
+    batch, variables = prepare_well(scenario)
+    solution = solve(batch, options, engine=engine)
+    table = _table(batch.model, batch.parameters[0], solution, variables, scenario.times)
+    return Simulation(table, batch.model, solution)
+
+
+def prepare_well(scenario: WellScenario) -> tuple[Batch, dict[str, str]]:
+    """What is solved for a scenario, treated well first and untreated second, and what is reported of it.
+
+    Raises:
+        InputError: as `simulate_well`.
     """
     model = scenario_model(scenario)
     problems = Problems()
     changes = overrides(scenario.parameters, model, problems, Library(scenario.drugs, scenario.lines), "well")
     variables = _variables(scenario, model, problems)
     problems.raise_any()
-    parameters = model.parameter_vector(changes)
+    parameters, initial = model.parameter_vector(changes), None
+    if scenario.network:
+        rested, initial = baseline(model, parameters, next(iter(scenario.cell_lines)))
+        parameters = rested[0]
     lanes = [_events(scenario, model, treated) for treated in (True, False)]
     stop = max(float(scenario.times[-1]), max((e.time for e in scenario.events), default=0.0))
     segments = compile_segments(model, lanes, start=0.0, stop=stop)
-    solution = solve(Batch(model, np.tile(parameters, (2, 1)), segments, scenario.times), options, engine=engine)
-    return Simulation(_table(model, parameters, solution, variables, scenario.times), model, solution)
+    return Batch(model, np.tile(parameters, (2, 1)), segments, scenario.times, initial), variables
 
 
 def scenario_model(scenario: WellScenario) -> Model:
     """The model a scenario describes."""
+    if scenario.network:
+        return _network_model(scenario)
     populations = {
         name: {**cell_parameters(scenario.lines[name]), "seeded": cells} for name, cells in scenario.cell_lines.items()
     }
@@ -83,6 +101,14 @@ def scenario_model(scenario: WellScenario) -> Model:
         explicit_dar=scenario.explicit_dar,
         effectors=scenario.effectors,
     )
+
+
+def _network_model(scenario: WellScenario) -> Model:
+    ((name, cells),) = scenario.cell_lines.items()
+    own = {**network_parameters(scenario.lines[name]), "seeded": cells}
+    options = CellOptions(downstream=scenario.downstream)
+    drugs, ligands = list(scenario.drugs.values()), tuple(scenario.ligand)
+    return cell_model(name, own, drugs=drugs, ligands=ligands, options=options, volume=scenario.volume)
 
 
 def _variables(scenario: WellScenario, model: Model, problems: Problems) -> dict[str, str]:
@@ -110,7 +136,7 @@ def _events(scenario: WellScenario, model: Model, treated: bool) -> list[Event]:
             events.append(Wash(event.time, names, event.kept))
         elif treated and isinstance(event, Add) and event.species in chains:
             events += conjugate_doses(scenario.drugs[event.species], event.time, event.amount)
-        elif treated or event.species not in scenario.drugs:
+        elif treated or event.species in scenario.ligand:
             events.append(event)
     return events
 

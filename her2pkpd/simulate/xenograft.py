@@ -137,6 +137,30 @@ def simulate_xenograft(
     Raises:
         InputError: for parameters or variables the model does not have.
     """
+    batch = prepare_xenograft(scenario)
+    found, model, p = solve(batch, options, engine=engine), batch.model, batch.parameters[0]
+    units = {s.name: s.unit for s in model.species} | {q.name: q.unit for q in model.quantities} | {RELATIVE: "1"}
+    names = list(scenario.variables) or [RELATIVE, *model.quantity_table, *model.species_index]
+    own = [n for n in names if n != RELATIVE]
+    values = dict(zip(own, model.outputs(own, found.y[0], p).T, strict=True)) if own else {}
+    volume = model.outputs(["tumour.volume"], found.y, p)[..., 0]
+    values[RELATIVE] = volume[0] / volume[1]
+    status = Status(int(found.status.max())).name.lower()
+    columns = ["time", "time_unit", "variable", "value", "unit", "id", "status"]
+    parts = [
+        pd.DataFrame({"time": scenario.times, "time_unit": "h", "variable": n, "value": values[n], "unit": units[n]})
+        for n in names
+    ]
+    table = pd.concat(parts, ignore_index=True).assign(id=0, status=status).reindex(columns=columns)
+    return Simulation(table, model, found)
+
+
+def prepare_xenograft(scenario: XenograftScenario) -> Batch:
+    """What is solved for a scenario: the treated mouse, then the untreated one.
+
+    Raises:
+        InputError: as `simulate_xenograft`.
+    """
     populations = {
         x: {**population_values(scenario.lines[x], "mouse"), "share": share} for x, share in scenario.shares.items()
     }
@@ -157,18 +181,4 @@ def simulate_xenograft(
     problems.raise_any()
     stop = max(float(scenario.times[-1]), max((d.time for d in scenario.doses), default=0.0))
     segments = compile_segments(model, [list(scenario.doses), []], start=0.0, stop=stop)
-    found = solve(Batch(model, np.tile(p, (2, 1)), segments, scenario.times), options, engine=engine)
-    units = {s.name: s.unit for s in model.species} | {q.name: q.unit for q in model.quantities} | {RELATIVE: "1"}
-    names = list(scenario.variables) or known
-    own = [n for n in names if n != RELATIVE]
-    values = dict(zip(own, model.outputs(own, found.y[0], p).T, strict=True)) if own else {}
-    volume = model.outputs(["tumour.volume"], found.y, p)[..., 0]
-    values[RELATIVE] = volume[0] / volume[1]
-    status = Status(int(found.status.max())).name.lower()
-    columns = ["time", "time_unit", "variable", "value", "unit", "id", "status"]
-    parts = [
-        pd.DataFrame({"time": scenario.times, "time_unit": "h", "variable": n, "value": values[n], "unit": units[n]})
-        for n in names
-    ]
-    table = pd.concat(parts, ignore_index=True).assign(id=0, status=status).reindex(columns=columns)
-    return Simulation(table, model, found)
+    return Batch(model, np.tile(p, (2, 1)), segments, scenario.times)

@@ -70,15 +70,16 @@ def patient_model(
     """
     build = Builder(name)
     for given in drugs:
-        _plasma(build, given)
+        add_plasma(build, given)
     if tumour is not None:
-        _tumour(build, drugs, tumour)
+        add_signalling_tumour(build, drugs, tumour)
     for parameter in held:
         build.held(parameter)
     return build.model()
 
 
-def _plasma(build: Builder, given: PatientDrug) -> None:
+def add_plasma(build: Builder, given: PatientDrug) -> None:
+    """Add the disposition of one drug, and of the payload it releases, to a model."""
     drug = given.drug.name
     for name, unit in given.structure.parameters.items():
         build.parameter(f"{drug}.{name}", given.parameters[name], unit)
@@ -91,7 +92,8 @@ def _plasma(build: Builder, given: PatientDrug) -> None:
         released_payload(build, drug, given.payload)
 
 
-def _tumour(build: Builder, given: Sequence[PatientDrug], own: Mapping[str, float]) -> None:
+def add_signalling_tumour(build: Builder, given: Sequence[PatientDrug], own: Mapping[str, float]) -> None:
+    """Add the one-population tumour of `patient_model` to a model that holds the plasma of its drugs."""
     toxins = cytotoxics([x.drug for x in given])
     ligands = ("NRG1",) if "NRG1" in own else ()
     drugs = [x.drug for x in given]
