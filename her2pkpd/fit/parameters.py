@@ -271,13 +271,13 @@ class FreeParameters:
         """
         matrix, mean = self._linear_priors
         linear = u @ matrix.T - mean
-        bell, by_bell = _jeffreys_residual(u[..., self._jeffreys])
+        bell, by_bell = _jeffreys_residual(u[..., self.jeffreys])
         sd, by_sd = _half_normal(u[..., [s for _, s, _ in self.hierarchies]], self._pool_sd)
         residuals = np.concatenate([linear, bell, sd], axis=-1)
         jacobian = np.zeros((*residuals.shape, u.shape[-1]))
         rows = len(mean) + np.arange(bell.shape[-1])
         jacobian[..., : len(mean), :] = matrix
-        jacobian[..., rows, self._jeffreys] = by_bell
+        jacobian[..., rows, self.jeffreys] = by_bell
         columns = np.repeat([s for _, s, _ in self.hierarchies], 2).astype(int)
         jacobian[..., len(mean) + bell.shape[-1] + np.arange(len(columns)), columns] = by_sd
         return residuals, jacobian
@@ -287,8 +287,8 @@ class FreeParameters:
         return np.array([self.free[centre].estimate.pool_sd for centre, _, _ in self.hierarchies])
 
     @cached_property
-    def _jeffreys(self) -> np.ndarray:
-        """Bounded unknowns without a prior."""
+    def jeffreys(self) -> np.ndarray:
+        """Positions of bounded unknowns without a prior, which have Jeffreys'."""
         plain = [f.estimate.prior is None and f.estimate.pooled is None for f in self.free]
         return np.array([i for i, f in enumerate(self.free) if plain[i] and f.estimate.scale == "logit"], dtype=int)
 

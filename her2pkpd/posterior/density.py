@@ -1,18 +1,18 @@
 """The posterior density of a fit, in coordinates without bounds, for many chains at once.
 
-A sampler wants a smooth density on all of space. Each unknown u between its bounds becomes v = logit of where it lies
-between them; the density carries the Jacobian of that map, so that draws of v are draws of u under its own prior.
+A sampler wants a smooth density on all of space: unknowns u between their bounds become coordinates v
+(`her2pkpd.posterior.space`), and the density carries the Jacobian of that map, so that draws of v are draws of u.
 Chains are copies of the lanes: an evaluation at C points is one batch for the engine.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, log_expit
 
 from her2pkpd.engine import Options
 from her2pkpd.errors import ComputationError
 from her2pkpd.fit.objective import Objective
+from her2pkpd.posterior.space import Space
 
 LOOSEST = (1e-4, 1e-5, 1e-6, 1e-7)
 """Tolerances tried for sampling, loosest first."""
@@ -20,7 +20,8 @@ LOOSEST = (1e-4, 1e-5, 1e-6, 1e-7)
 HARMLESS = 0.02
 """Largest error of the log density, between points a posterior standard deviation apart, that a tolerance may make."""
 
-_EDGE = 1e-12
+INNER = 4.0
+"""Largest coordinate that a search for the mode starts from: on a bound itself nothing moves."""
 
 
 @dataclass
@@ -40,22 +41,21 @@ class Density:
     failed: int = 0
 
     def __post_init__(self) -> None:
-        self.low, self.high = self.objective.bounds()
-        self.width = self.high - self.low
+        low, high = self.objective.bounds()
+        self.space = Space(low, high, self.objective.free.jeffreys)
 
     @property
     def n(self) -> int:
         """Number of unknowns."""
-        return len(self.low)
+        return len(self.space.low)
 
     def bounded(self, v: np.ndarray) -> np.ndarray:
         """Unknowns of the fit at coordinates v, (..., n)."""
-        return self.low + self.width * expit(v)
+        return self.space.move(v).u
 
     def unbounded(self, u: np.ndarray) -> np.ndarray:
         """Coordinates v of unknowns u, (..., n); a bound itself becomes a point close to it."""
-        part = np.clip((u - self.low) / self.width, _EDGE, 1 - _EDGE)
-        return np.log(part) - np.log1p(-part)
+        return self.space.back(u)
 
     def __call__(self, v: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Energy and gradient.
@@ -67,12 +67,11 @@ class Density:
         Returns:
             Energies (C,), infinite where a lane failed, and gradients (C, n), zero there.
         """
-        part = expit(v)
-        found = self._objective(rows).many(self.low + self.width * part, options=self.options)
-        slope = self.width * part * (1 - part)
-        energy = 0.5 * found.costs - np.sum(log_expit(v) + log_expit(-v), axis=1)
+        moved = self.space.move(v)
+        found = self._objective(rows).many(moved.u, options=self.options)
+        energy = 0.5 * found.costs - np.sum(moved.log_slope, axis=1)
         with np.errstate(invalid="ignore"):
-            gradient = 0.5 * found.gradients * slope - (1 - 2 * part)
+            gradient = 0.5 * found.gradients * moved.slope - moved.bend
         sound = np.isfinite(energy) & np.isfinite(gradient).all(axis=1)
         self.evaluations += len(v)
         self.failed += int((~sound).sum())
@@ -80,8 +79,9 @@ class Density:
 
     def energy(self, v: np.ndarray) -> np.ndarray:
         """Energies (C,) at coordinates v (C, n), without gradients: a tenth of the work."""
-        found = self.objective.many(self.bounded(v), options=self.options, derivatives=False)
-        energy = 0.5 * found.costs - np.sum(log_expit(v) + log_expit(-v), axis=1)
+        moved = self.space.move(v)
+        found = self.objective.many(moved.u, options=self.options, derivatives=False)
+        energy = 0.5 * found.costs - np.sum(moved.log_slope, axis=1)
         self.evaluations += len(v)
         return np.where(np.isfinite(energy), energy, np.inf)
 
@@ -90,17 +90,16 @@ class Density:
 
     def curvature(self, v: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Energies (C,), gradients (C, n) and Gauss-Newton Hessians (C, n, n) at points (C, n), as tight as the fit."""
-        part = expit(v)
-        found = self._objective(rows).many(self.low + self.width * part)
-        slope = self.width * part * (1 - part)
-        jacobian = found.jacobian * slope[:, None, :]
-        own = 0.5 * found.gradients
-        bent = np.maximum(own * slope * (1 - 2 * part), 0.0)
-        diagonal = (2 * part * (1 - part) + bent)[..., None] * np.eye(self.n)
-        hessian = np.swapaxes(jacobian, 1, 2) @ jacobian + diagonal
-        energy = 0.5 * found.costs - np.sum(log_expit(v) + log_expit(-v), axis=1)
+        moved = self.space.move(v)
+        found = self._objective(rows).many(moved.u)
+        jacobian = found.jacobian * moved.slope[:, None, :]
+        own = 0.5 * found.gradients * moved.slope
+        # Second derivatives of the map: 1 from its Jacobian, and what bends the likelihood, where that adds curvature.
+        bent = 1.0 + np.maximum(own * moved.bend, 0.0)
+        hessian = np.swapaxes(jacobian, 1, 2) @ jacobian + bent[..., None] * np.eye(self.n)
+        energy = 0.5 * found.costs - np.sum(moved.log_slope, axis=1)
         sound = np.isfinite(energy) & np.isfinite(hessian).all(axis=(1, 2))
-        return np.where(sound, energy, np.inf), own * slope - (1 - 2 * part), hessian
+        return np.where(sound, energy, np.inf), own - moved.bend, hessian
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def laplace(density: Density, u: np.ndarray, *, steps: int = 40) -> Gaussian:
     Raises:
         ComputationError: if the density is not finite at `u`.
     """
-    v = np.clip(density.unbounded(np.atleast_2d(u)), -12.0, 12.0)
+    v = np.clip(density.unbounded(np.atleast_2d(u)), -INNER, INNER)
     energy, gradient, hessian = density.curvature(v, np.arange(len(v)))
     if not np.isfinite(energy).all():
         raise ComputationError("the posterior is not finite at the best estimate: wells fail there.")

@@ -9,7 +9,6 @@ an evaluation costs a tenth of one of NUTS.
 from typing import Any
 
 import numpy as np
-from scipy.special import log_expit
 
 from her2pkpd.errors import ComputationError
 from her2pkpd.fit.problem import FitProblem
@@ -39,10 +38,9 @@ class Tempered:
 
     def log_prior(self, v: np.ndarray) -> tuple[np.ndarray]:
         """(C,) at coordinates v (C, n), Jacobian included, up to a constant."""
-        return (-self._prior_energy(self.density.bounded(v)) + np.sum(log_expit(v) + log_expit(-v), axis=1),)
-
-    def _prior_energy(self, u: np.ndarray) -> np.ndarray:
-        return 0.5 * self.density.objective.prior_cost(u)
+        moved = self.density.space.move(v)
+        prior = -0.5 * self.density.objective.prior_cost(moved.u)
+        return (prior + np.sum(moved.log_slope, axis=1),)
 
     def log_likelihood(self, v: np.ndarray) -> tuple[np.ndarray]:
         """(C,) up to a constant; very small where a lane fails. The last points are remembered."""
