@@ -28,6 +28,7 @@ examples:
   her2pkpd drugs lapatinib
   her2pkpd simulate scenario.toml --out out.csv
   her2pkpd fit fits/her2-inhibitors/fit.toml --out out/her2-inhibitors
+  her2pkpd cohort cohort.toml --out out/cohort
 """
 
 
@@ -71,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands.add_parser)
     _add_gr(commands.add_parser)
     _add_synergy(commands.add_parser)
+    _add_cohort(commands.add_parser)
     _add_assay(commands.add_parser)
+    _add_predict(commands.add_parser)
     _add_nca(commands.add_parser)
     _add_library(commands.add_parser, "drugs", "drug", "trastuzumab", _drugs)
     _add_library(commands.add_parser, "cell-lines", "cell line", "SK-BR-3", _cell_lines)
@@ -248,6 +251,34 @@ def _add_synergy(add: _Add) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
+def _add_cohort(add: _Add) -> None:
+    parser = _command(
+        add,
+        "cohort",
+        _cohort,
+        "treat virtual patients in the arms of a trial",
+        """
+        Draw the patients a cohort.toml describes, treat each in every arm, and keep their endpoints: exposure, troughs,
+        doses given, tumour response.
+
+        DIR receives patients.parquet/, endpoints.parquet/, trajectories.parquet/ (a subsample's time courses),
+        manifest.json and run.json, then summary.csv, figures/ and report.html. An interrupted run goes on with --resume
+        and ends with the same files.
+        """,
+    )
+    parser.add_argument("settings", metavar="COHORT.toml", help="population, tumour, arms, endpoints and output")
+    _add_output(parser, "DIR", "folder for the results")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run, or mend a harmed one")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that computes the patients")
+    parser.add_argument("--engine", default="auto", choices=("auto", "kernel", "gpu"), help="default: a GPU if any")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads to use; default: one per core")
+    parser.add_argument("--chunk", type=int, metavar="N", help="patients computed at once; results do not depend on it")
+    aim = "count patients whose endpoint is at least VALUE; may be repeated"
+    parser.add_argument("--target", action="append", default=[], metavar="ENDPOINT=VALUE", help=aim)
+    parser.add_argument("--no-report", action="store_true", help="leave out summary.csv, figures/ and report.html")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
 def _add_assay(add: _Add) -> None:
     parser = _command(
         add,
@@ -274,6 +305,45 @@ def _add_assay(add: _Add) -> None:
     parser.add_argument("kind", metavar="KIND", choices=("ihc", "ish", "copy-number", "sampling"), help="which assay")
     parser.add_argument("file", metavar="FILE.csv", help="one row a case")
     parser.add_argument("--edition", metavar="YEAR", help="of the ASCO/CAP guideline: 2007, 2013, 2018 (default), 2023")
+    _add_output(parser, "OUT.csv", "table to write")
+
+
+def _add_predict(add: _Add) -> None:
+    parser = _command(
+        add,
+        "predict",
+        _predict,
+        "what a published population model gives for a NONMEM-style file",
+        """
+        Plasma concentrations of a library drug for the doses and covariates of every individual in DATA.csv, with
+        covariates that change on the way; AMT in mg, RATE in mg per unit of TIME.
+
+        OUT.csv has one row per observation: ID, occasion, TIME, time_unit, DVID, DV, PRED, unit, status.
+        """,
+    )
+    parser.add_argument("data", metavar="DATA.csv", help="ID, TIME, AMT, EVID ... and covariates")
+    parser.add_argument("--drug", required=True, metavar="NAME", help="drug of the library")
+    parser.add_argument("--pk", metavar="MODEL", help="which of its models; the first by default")
+    parser.add_argument(
+        "--covariate",
+        action="append",
+        default=[],
+        metavar="COLUMN=NAME[:UNIT]",
+        help="which column is which covariate, as in WT=weight or ALB=albumin:g/dL",
+    )
+    parser.add_argument(
+        "--carry",
+        choices=("nocb", "locf"),
+        default="nocb",
+        help="covariates between two rows: the next row's (default, as NONMEM does) or the last row's",
+    )
+    parser.add_argument(
+        "--occasions",
+        choices=("refuse", "split"),
+        default="refuse",
+        help="a TIME that starts again at a reset: refuse it (default), or begin a new occasion",
+    )
+    parser.add_argument("--time-unit", default="h", metavar="UNIT", help="of TIME and II: h (default), d ...")
     _add_output(parser, "OUT.csv", "table to write")
 
 
@@ -378,6 +448,23 @@ def _assay(options: argparse.Namespace) -> None:
     _print(f"{len(frame)} case{'s' if len(frame) != 1 else ''}: {counts}")
 
 
+def _predict(options: argparse.Namespace) -> None:
+    from her2pkpd.data.nonmem_predict import predict_file
+
+    found = predict_file(
+        options.data,
+        options.drug,
+        options.out,
+        force=options.force,
+        pk=options.pk,
+        covariates=options.covariate,
+        carry=options.carry,
+        occasions=options.occasions,
+        time_unit=options.time_unit,
+    )
+    _print(f"{len(found)} observations of {found['ID'].nunique()} individuals")
+
+
 def _nca(options: argparse.Namespace) -> None:
     from her2pkpd.data.nca import nca_file
 
@@ -388,6 +475,27 @@ def _synergy(options: argparse.Namespace) -> None:
     from her2pkpd.report.synergy import synergy_file
 
     synergy_file(options.plate, options.out, force=options.force, progress=not options.quiet)
+
+
+def _cohort(options: argparse.Namespace) -> None:
+    from her2pkpd.cohort.run import Resources, cohort_file, progress_bar, summary
+    from her2pkpd.report.cohort import cohort_report, read_targets
+
+    targets = read_targets(options.target)
+    resources = Resources(options.engine, options.threads, options.chunk, options.scheduler)
+    with progress_bar(not options.quiet) as progress:
+        found = cohort_file(
+            options.settings,
+            options.out,
+            resume=options.resume,
+            force=options.force,
+            resources=resources,
+            progress=progress,
+        )
+    if not options.no_report:
+        cohort_report(options.out, title=Path(options.settings).stem, targets=targets)
+    if not options.quiet:
+        _print(summary(found, options.out))
 
 
 def _drugs(options: argparse.Namespace) -> None:
