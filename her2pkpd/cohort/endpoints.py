@@ -143,7 +143,10 @@ def _beyond(found: Columns, plan: ArmPlan, settings: CohortSettings, reader: _Re
     if not plan.above and not plan.below:
         return
     times = np.minimum(reader.record.times, settings.stop)
-    sides: tuple[tuple[str, Mapping[str, float], float], ...] = (("above", plan.above, 1.0), ("below", plan.below, -1.0))
+    sides: tuple[tuple[str, Mapping[str, float], float], ...] = (
+        ("above", plan.above, 1.0),
+        ("below", plan.below, -1.0),
+    )
     for side, limits, sign in sides:
         for name, limit in limits.items():
             share = _share_above(times, sign * reader.record.values[name], sign * limit)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from her2pkpd.assays.ihc import SCORES
 from her2pkpd.cohort.settings import (
-    RTOL,
+    ACCURACY,
     Arm,
     ArmDose,
     CohortSettings,
@@ -276,7 +276,12 @@ def _output(table: Section) -> Output:
 
 
 def _solver(table: Section) -> Solver:
-    rtol = table.number("rtol", RTOL)
-    if rtol is None or not 1e-12 <= rtol <= 0.1:
-        table.complain("rtol", "must lie between 1e-12 and 0.1", "Leave it out for the usual accuracy.")
-    return Solver(float(rtol or RTOL), table.integer("max_steps", 100_000, low=10, high=10**9))
+    values = {"rtol": table.number("rtol", None), "accuracy": table.number("accuracy", ACCURACY)}
+    for key, value in values.items():
+        if value is not None and not 1e-12 <= value <= 0.1:
+            table.complain(key, "must lie between 1e-12 and 0.1", "Leave it out for the usual accuracy.")
+    if values["rtol"] is not None and table.has("accuracy"):
+        table.complain("accuracy", "stands beside rtol, which decides", "Keep one of the two.")
+    return Solver(
+        values["rtol"], values["accuracy"] or ACCURACY, table.integer("max_steps", 100_000, low=10, high=10**9)
+    )

@@ -17,6 +17,7 @@ from her2pkpd.cohort.read import read_cohort
 from her2pkpd.cohort.rows import Block, join_blocks, slice_block
 from her2pkpd.cohort.settings import CohortSettings
 from her2pkpd.cohort.trial import Trial, build_trial
+from her2pkpd.cohort.tuning import tuned
 from her2pkpd.engine import Status
 from her2pkpd.errors import ComputationError
 
@@ -96,7 +97,8 @@ def cohort(
     """
     settings = settings if isinstance(settings, CohortSettings) else read_cohort(settings)
     resources = resources or Resources()
-    trial, chosen = build_trial(settings), engines.resolve(resources.engine)
+    chosen = engines.resolve(resources.engine)
+    trial = tuned(build_trial(settings), engines.solver(chosen))
     _, meanings = template(trial, engines.solver(chosen))
     executor, size = _executor(trial, chosen, resources), settings.population.size
     found = []
@@ -146,6 +148,8 @@ def cohort_file(
     resources = resources or Resources()
     trial, chosen, folder = build_trial(settings), engines.resolve(resources.engine), Path(out)
     identity = _identity(trial, chosen)
+    trial = tuned(trial, engines.solver(chosen))
+    identity["rtol"] = trial.settings.solver.rtol
     store.check_folder(folder, identity, resume=resume, force=force)
     began = time.perf_counter()
     with store.held(folder):
@@ -158,7 +162,7 @@ def cohort_file(
         place = store.Store(folder, identity, meanings)
         place.start(finished)
         executor = _executor(trial, chosen, resources)
-        computed = _fill(place, executor, settings, set(finished), resources.chunk or CHUNK[chosen], progress)
+        computed = _fill(place, executor, trial.settings, set(finished), resources.chunk or CHUNK[chosen], progress)
         place.finish()
     found = _conclude(trial, place, chosen, computed, time.perf_counter() - began)
     _complain(found)

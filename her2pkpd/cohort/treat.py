@@ -14,7 +14,7 @@ from her2pkpd.cohort.course import Course
 from her2pkpd.cohort.grid import Grid
 from her2pkpd.cohort.people import People
 from her2pkpd.cohort.response import progressed, sum_of_diameters
-from her2pkpd.cohort.settings import CohortSettings
+from her2pkpd.cohort.settings import ATOL, CohortSettings
 from her2pkpd.cohort.trial import PROGRESSION, ArmPlan
 from her2pkpd.dosing.table import compile_slots
 from her2pkpd.engine import Batch, Options, Solution
@@ -94,7 +94,9 @@ def treat(
     status, steps = np.zeros(lanes, dtype=np.int64), np.zeros(lanes, dtype=np.int64)
     seen: list[tuple[np.ndarray, list[np.ndarray]]] = []
     since = [np.zeros(lanes) for _ in plan.limits]
-    options = Options(settings.solver.rtol, 0.01 * settings.solver.rtol, settings.solver.max_steps)
+    rtol = settings.solver.rtol
+    assert rtol is not None, "a trial is tuned before it is run"
+    options = Options(rtol, ATOL * rtol, settings.solver.max_steps)
     while True:
         goal = np.minimum(np.minimum(course.next_decision(), watch.next_after(now)), stop)
         active = np.flatnonzero(goal > now)

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from her2pkpd.dosing import Add, compile_segments
-from her2pkpd.engine import Batch
+from her2pkpd.engine import Batch, Segments
 from her2pkpd.library import CellLine, Drug, load_parameters
 from her2pkpd.model import Model
 from her2pkpd.systems.well import cell_parameters, well_model
 
 POPULATION = "cells"
 """Name of the one population of a fitted well; every lane gives it its own cell line's values."""
+
+_TABLES_KEPT = 32
+"""Dosing tables kept, one per number of copies of the lanes."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Design:
     times: np.ndarray
     parameters: np.ndarray
     lane_of: dict[Treatment, int] = field(default_factory=dict)
+    _segments: dict[int, Segments] = field(default_factory=dict, repr=False)
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -114,11 +118,23 @@ class Design:
         self.parameters[reached, index] = value
 
     def batch(self, parameters: np.ndarray) -> Batch:
-        """The solve of all lanes with `parameters` (L, n_parameters): drugs added at time zero."""
-        if not hasattr(self, "_segments"):
-            events = [[Add(0.0, drug, nM) for drug, nM in lane.doses] for lane in self.lanes]
-            self._segments = compile_segments(self.model, events, start=0.0, stop=float(self.times[-1]))
-        return Batch(self.model, parameters, self._segments, self.times)
+        """The solve of all lanes: drugs added at time zero.
+
+        Args:
+            parameters: (C * L, n_parameters), C times all lanes.
+        """
+        copies = len(parameters) // len(self.lanes)
+        if copies not in self._segments:
+            if len(self._segments) > _TABLES_KEPT:
+                self._segments.clear()
+            self._segments[copies] = self._dosing(copies)
+        return Batch(self.model, parameters, self._segments[copies], self.times)
+
+    def _dosing(self, copies: int) -> Segments:
+        events = [[Add(0.0, drug, nM) for drug, nM in lane.doses] for lane in self.lanes]
+        one = compile_segments(self.model, events, start=0.0, stop=float(self.times[-1]))
+        tables = (np.tile(x, (copies, *[1] * (x.ndim - 1))) for x in (one.jump, one.keep, one.infusion, one.reset))
+        return Segments(np.tile(one.boundaries, (copies, 1)), one.inputs, *tables)
 
 
 def make_design(

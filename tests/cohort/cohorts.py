@@ -15,7 +15,9 @@ name = "A"
 {rest}
 """
 TDXD = 'drug = "T-DXd"\namount = "5.4 mg/kg"\ninfusion = "90 min"\nevery = "21 d"\ndoses = 3'
-TRASTUZUMAB = 'drug = "trastuzumab"\nregimen = "6 mg/kg every 3 weeks, loading 8 mg/kg for 4 doses"\ninfusion = "90 min"'
+TRASTUZUMAB = (
+    'drug = "trastuzumab"\nregimen = "6 mg/kg every 3 weeks, loading 8 mg/kg for 4 doses"\ninfusion = "90 min"'
+)
 
 TUMOUR = """
 [population]
@@ -61,6 +63,9 @@ until = "progression"
 part = 100
 trajectories = 5
 step = "7 d"
+
+[solver]
+rtol = 0.02
 """
 """Two arms, one with a rule and one that follows progression: everything a chunk can differ in."""
 

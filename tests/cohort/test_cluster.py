@@ -6,11 +6,11 @@ import threading
 import time
 
 import pytest
-from tests.cohort.cohorts import TUMOUR, write
-from tests.cohort.test_store import contents
 
 from her2pkpd.cohort import Resources, cohort_file
 from her2pkpd.errors import InputError
+from tests.cohort.cohorts import TUMOUR, write
+from tests.cohort.test_store import contents
 
 distributed = pytest.importorskip("distributed")
 
@@ -40,4 +40,6 @@ def test_a_worker_that_dies_loses_nothing(tmp_path):
 def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr("her2pkpd.cohort.cluster.PATIENCE", 0.5)
     with pytest.raises(InputError, match=r"the scheduler does not answer.*Check its address"):
-        cohort_file(write(tmp_path, TUMOUR), tmp_path / "out", resources=Resources("kernel", scheduler="tcp://127.0.0.1:9"))
+        cohort_file(
+            write(tmp_path, TUMOUR), tmp_path / "out", resources=Resources("kernel", scheduler="tcp://127.0.0.1:9")
+        )

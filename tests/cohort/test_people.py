@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.cohort.cohorts import TDXD, TRASTUZUMAB, TUMOUR, plasma, write
 
 from her2pkpd.cohort.people import draw_people, volume_of
 from her2pkpd.cohort.randomness import normals, uniforms
@@ -15,6 +14,7 @@ from her2pkpd.cohort.response import sum_of_diameters
 from her2pkpd.cohort.trial import build_trial
 from her2pkpd.library import load_drug
 from her2pkpd.library.populations import load_population
+from tests.cohort.cohorts import TDXD, TRASTUZUMAB, TUMOUR, plasma, write
 
 
 @given(st.integers(0, 2**63), st.integers(0, 10**7), st.integers(1, 9), st.data())

@@ -1,13 +1,13 @@
 """What is wrong with a ``cohort.toml`` is said all at once, with key, value, rule and remedy."""
 
 import pytest
-from tests.cohort.cohorts import PLASMA, TDXD, TUMOUR, write
 
 from her2pkpd.cli import main
 from her2pkpd.cohort.engines import Resources
 from her2pkpd.cohort.read import read_cohort
 from her2pkpd.cohort.trial import build_trial
 from her2pkpd.errors import InputError
+from tests.cohort.cohorts import PLASMA, TDXD, TUMOUR, write
 
 
 def refusal(tmp_path, text):
@@ -28,7 +28,7 @@ def with_rest(rest, dose=TDXD, population=""):
         ("[tumour]\nkind = 'solid'", "'tumour.kind', value 'solid'.*\"none\", \"signal\", \"populations\""),
         ("[tumour]\nnegative = 1.5", "'tumour.negative', value 1.5: must lie between 0 and 1"),
         ("[tumour]\nPTEN_loss = 0.2", "'tumour.PTEN_loss'.*is not a known key"),
-        ("[variability]\n'*.DXd.kc50' = { cv = 1.0 }", "'variability', value '\\*.DXd.kc50': is not a parameter of any"),
+        ("[variability]\n'*.DXd.kc50' = { cv = 1.0 }", "value '\\*.DXd.kc50': is not a parameter of any"),
         ("[variability]\n'T-DXd.CL' = { cv = 0.3, fold = 2 }", "needs exactly one of cv, sd_log and fold"),
         ("[parameters]\n'T-DXd.Cl' = '1 L/d'", "'parameters.T-DXd.Cl'.*Did you mean 'T-DXd.CL'"),
         ("[endpoints]\nabove = { 'plasma.T-DXd' = '20 h' }", "'endpoints.above.plasma.T-DXd', value '20 h'"),
@@ -37,10 +37,11 @@ def with_rest(rest, dose=TDXD, population=""):
         ("[endpoints]\nintervals = ['middle']", "'endpoints.intervals'.*must be \"first\", \"last\" or numbers"),
         ("[output]\nstop = '0 d'", "'output.stop', value '0 d': must be longer than zero"),
         ("[solver]\nrtol = 2.0", "'solver.rtol', value 2.0: must lie between"),
+        ("[solver]\nrtol = 0.01\naccuracy = 0.01", "'solver.accuracy'.*stands beside rtol"),
         ("[posterior]\nfile = 'none.csv'", "none.csv"),
         ("[[arm]]\nname = 'A'", "'arm.name', value 'A': two arms have the same name"),
         ("[outptu]\nstop = '1 d'", "'outptu': is not a known key"),
-        ("[[arm]]\nname = 'B'\n[[arm.dose]]\ndrug = 'lapatinib'\namount = '1 g'\n[tumour]", "has no signal that lapatinib"),
+        ("[[arm]]\nname = 'B'\n[[arm.dose]]\ndrug = 'lapatinib'\namount = '1 g'\n[tumour]", "no signal that lapatinib"),
         ("[[arm]]\nname = 'B'\n[[arm.dose]]\ndrug = 'T-DM1'\namount = '1 mg/kg'\nuntil = 'progression'",
          "arm 'B' follows progression, but no tumour is modelled"),
     ],
@@ -54,7 +55,10 @@ def test_refusals(tmp_path, rest, message):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("drug = 'T-DM1'\nvariable = 'plasma.T-DXd'\nabove = '1 ug/mL'\nthen = 'stop'", "the arm does not give this drug"),
+        (
+            "drug = 'T-DM1'\nvariable = 'plasma.T-DXd'\nabove = '1 ug/mL'\nthen = 'stop'",
+            "the arm does not give this drug",
+        ),
         ("drug = 'T-DXd'\nvariable = 'plasma.DM1'\nabove = '1 ug/mL'\nthen = 'stop'", "unknown variable"),
         ("drug = 'T-DXd'\nvariable = 'plasma.DXd'\nthen = 'stop'", "exactly one of above and below"),
         ("drug = 'T-DXd'\nvariable = 'plasma.DXd'\nabove = '1 ng/mL'\nthen = 'reduce'", "a reduction needs levels"),
@@ -78,7 +82,8 @@ def test_everything_is_reported_at_once_and_nothing_written(tmp_path, capsys):
 
 def test_one_drug_has_one_model_in_all_arms(tmp_path):
     iv = 'drug = "trastuzumab"\nregimen = "6 mg/kg every 21 d for 3 doses"'
-    sc = '[[arm]]\nname = "SC"\n[[arm.dose]]\ndrug = "trastuzumab"\nroute = "sc"\nregimen = "600 mg every 21 d for 3 doses"'
+    regimen = 'drug = "trastuzumab"\nroute = "sc"\nregimen = "600 mg every 21 d for 3 doses"'
+    sc = f'[[arm]]\nname = "SC"\n[[arm.dose]]\n{regimen}'
     assert "is given by two models" in refusal(tmp_path, with_rest(sc, dose=iv))
     both = 'pk = "Quartino 2016"\n'
     trial = build_trial(read_cohort(write(tmp_path, with_rest(sc + "\n" + both, dose=f"{iv}\n{both}"))))
@@ -93,7 +98,9 @@ def test_tables_are_checked_whole(tmp_path):
     write(tmp_path, "weight [kg],tumour_size\n70,3\n", "own.csv")
     assert "is neither a covariate nor a parameter" in refusal(tmp_path, with_rest("", population='table = "own.csv"'))
     write(tmp_path, "albumin [g/L]\n40\n", "own.csv")
-    assert "doses per kg or m2 need the patients' weight" in refusal(tmp_path, with_rest("", population='table = "own.csv"'))
+    assert "doses per kg or m2 need the patients' weight" in refusal(
+        tmp_path, with_rest("", population='table = "own.csv"')
+    )
 
 
 def test_the_digest_tells_settings_apart_but_not_comments(tmp_path):

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
-from tests.cohort.cohorts import TDXD, TRASTUZUMAB, TUMOUR, plasma, write
 
 from her2pkpd.cohort import cohort
 from her2pkpd.cohort.blocks import compute
@@ -15,11 +14,15 @@ from her2pkpd.cohort.people import volume_of
 from her2pkpd.cohort.read import read_cohort
 from her2pkpd.cohort.settings import Solver
 from her2pkpd.cohort.trial import build_trial
+from her2pkpd.cohort.tuning import tuned, worst_error
 from her2pkpd.engine import Solution
 from her2pkpd.simulate import simulate
+from tests.cohort.cohorts import TDXD, TRASTUZUMAB, TUMOUR, plasma, write
 
 ONE = Resources("kernel", threads=1)
-FIXED = 'weight = "62 kg", height = "158 cm", albumin = "36 g/L", tumour_burden = "90 mm", ast = "30 U/L", alt = "20 U/L"'
+FIXED = (
+    'weight = "62 kg", height = "158 cm", albumin = "36 g/L", tumour_burden = "90 mm", ast = "30 U/L", alt = "20 U/L"'
+)
 
 
 def run(tmp_path, dose, *, rtol=1e-6, **more):
@@ -77,7 +80,9 @@ def test_area_is_dose_over_clearance(tmp_path):
 def test_time_beyond_a_threshold(tmp_path):
     ends = '[endpoints]\nabove = { "plasma.trastuzumab" = "40 ug/mL" }\nbelow = { "plasma.trastuzumab" = "40 ug/mL" }\n'
     found = typical(tmp_path, TRASTUZUMAB, rest=ends).endpoints.iloc[0]
-    curve = simulated(tmp_path, TRASTUZUMAB, '{ start = "0 d", stop = "84 d", step = "0.5 h" }', '["plasma.trastuzumab"]')
+    curve = simulated(
+        tmp_path, TRASTUZUMAB, '{ start = "0 d", stop = "84 d", step = "0.5 h" }', '["plasma.trastuzumab"]'
+    )
     assert found["above.plasma.trastuzumab"] == pytest.approx((curve["plasma.trastuzumab"] > 40).mean(), abs=1e-3)
     assert found["above.plasma.trastuzumab"] + found["below.plasma.trastuzumab"] == pytest.approx(1)
 
@@ -109,8 +114,15 @@ def lsoda(batch, options):
             here = (batch.times[lane] >= a) & (batch.times[lane] <= b)
             states[lane, here] = y
             if b > a:
-                rates = lambda t, x, p=p, flow=flow: np.asarray(field(x, p)) + flow
-                found = solve_ivp(rates, (a, b), y, "LSODA", dense_output=True, rtol=1e-7, atol=1e-10)
+                found = solve_ivp(
+                    lambda t, x, p=p, flow=flow: np.asarray(field(x, p)) + flow,
+                    (a, b),
+                    y,
+                    "LSODA",
+                    dense_output=True,
+                    rtol=1e-7,
+                    atol=1e-10,
+                )
                 y = found.y[:, -1]
                 if here.any():
                     states[lane, here] = found.sol(batch.times[lane, here]).T
@@ -119,7 +131,7 @@ def lsoda(batch, options):
 
 
 def test_another_engine_finds_the_same(tmp_path):
-    """The usual tolerance, held against LSODA at a tight one: endpoints are right to 1e-3."""
+    """Held against LSODA at a tight tolerance, endpoints are right to 1e-3."""
     settings = read_cohort(write(tmp_path, TUMOUR))
     trial = build_trial(replace(settings, arms=settings.arms[:1]))
     ours, theirs = (compute(trial, range(3, 4), solve).endpoints for solve in (solver("kernel"), lsoda))
@@ -127,6 +139,20 @@ def test_another_engine_finds_the_same(tmp_path):
         if name.startswith(("AUC", "Cm", "SLD.best", "trough.occupancy.T-DXd")):
             np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-3, err_msg=name)
     np.testing.assert_array_equal(ours["reductions.T-DXd"], theirs["reductions.T-DXd"])
+
+
+@pytest.mark.parametrize("dose", [TRASTUZUMAB, 'drug = "tucatinib"\nregimen = "300 mg every 12 h for 28 doses"'])
+def test_the_tolerance_is_chosen_for_the_accuracy_asked_for(tmp_path, dose):
+    chosen = []
+    for accuracy in (1e-2, 1e-3, 1e-4):
+        settings = plasma(tmp_path, dose, size=500, rest=f"[solver]\naccuracy = {accuracy}\n")
+        trial = tuned(build_trial(settings), solver("kernel"))
+        chosen.append(trial.settings.solver.rtol)
+        tight = replace(trial, settings=replace(settings, solver=Solver(1e-9)))
+        # Other patients than those the tolerance was found on.
+        ours, exact = (compute(t, range(200, 500), solver("kernel")).endpoints for t in (trial, tight))
+        assert worst_error(ours, exact) < 2 * accuracy
+    assert chosen[0] > chosen[1] > chosen[2]
 
 
 def arms(tmp_path, first, second, **more):
@@ -148,7 +174,9 @@ DOSE = '[[arm.dose]]\ndrug = "T-DXd"\ninfusion = "90 min"\n'
 
 def test_a_reduction_for_everyone_is_a_planned_reduction(tmp_path):
     rule = RULE + 'above = "0 ug/mL"\nthen = "reduce"\nlevels = ["4.4 mg/kg", "3.2 mg/kg"]'
-    planned = DOSE + 'amount = "5.4 mg/kg"\nevery = "21 d"\ndoses = 3\nreduced = { "2" = "4.4 mg/kg", "3" = "3.2 mg/kg" }'
+    planned = (
+        DOSE + 'amount = "5.4 mg/kg"\nevery = "21 d"\ndoses = 3\nreduced = { "2" = "4.4 mg/kg", "3" = "3.2 mg/kg" }'
+    )
     one, two = arms(tmp_path, rule, planned)
     equal(one, two, but=["intensity.T-DXd"])
     assert (one["reductions.T-DXd"] == 2).all()
@@ -188,7 +216,7 @@ def test_a_delay_moves_the_doses_that_follow(tmp_path):
 def test_a_rule_on_exposure_asks_about_the_cycle_before(tmp_path):
     limit = 'variable = "DXd"\nmeasure = "auc"\nabove = "30 ng*d/mL"\nthen = "reduce"\nlevels = ["4.4 mg/kg"]'
     rule = f'[[arm.rule]]\ndrug = "T-DXd"\n{limit}'
-    found = run(tmp_path, f"{TDXD}\n{rule}", size=60, rest='[endpoints]\nintervals = [1, 2, 3]\n').endpoints
+    found = run(tmp_path, f"{TDXD}\n{rule}", size=60, rest="[endpoints]\nintervals = [1, 2, 3]\n").endpoints
     first, second = (found[f"AUC.DXd.cycle{k}"] > 30 for k in (1, 2))
     assert 5 < first.sum() < 55
     np.testing.assert_array_equal(found["reductions.T-DXd"] > 0, first | second)
@@ -253,7 +281,9 @@ def test_the_second_line_begins_when_the_first_fails(tmp_path):
 def test_a_lane_that_fails_says_so_and_spoils_no_other(tmp_path):
     settings = read_cohort(write(tmp_path, TUMOUR))
     good = cohort(settings, resources=ONE).endpoints
-    short = cohort(replace(settings, solver=Solver(max_steps=int(good["steps"].median() / 3))), resources=ONE).endpoints
+    short = cohort(
+        replace(settings, solver=Solver(0.02, max_steps=int(good["steps"].median() / 3))), resources=ONE
+    ).endpoints
     failed = short["status"] == "max_steps"
     assert 0 < failed.sum() < len(short)
     assert short.loc[failed, ["AUC.T-DXd.total", "AUC.T-DM1.total"]].isna().all(axis=None)

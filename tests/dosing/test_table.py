@@ -36,8 +36,11 @@ QUARTERS = st.integers(0, 72).map(lambda n: n / 4)
 @st.composite
 def doses(draw):
     lanes, many = draw(st.integers(1, 3)), draw(st.integers(1, 5))
-    table = lambda values: np.array(draw(st.lists(st.lists(values, min_size=many, max_size=many), min_size=lanes,
-                                                  max_size=lanes)))  # fmt: skip
+
+    def table(values):
+        rows = st.lists(values, min_size=many, max_size=many)
+        return np.array(draw(st.lists(rows, min_size=lanes, max_size=lanes)))
+
     targets = draw(st.lists(st.sampled_from(["A", "B"]), min_size=many, max_size=many))
     marks = draw(st.lists(st.sampled_from(["", "count"]), min_size=many, max_size=many))
     duration = np.array(draw(st.lists(st.sampled_from([0.0, 0.5, 6.0]), min_size=many, max_size=many)))
