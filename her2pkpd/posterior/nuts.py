@@ -198,8 +198,12 @@ class Nuts:
         import jax.numpy as jnp
 
         steps = np.exp(self.log_step)
-        if self.settings.leapfrogs:  # a fixed length may resonate with the posterior: steps vary from round to round
-            steps = steps * np.random.default_rng([self.settings.seed, self.round]).uniform(0.6, 1.0)
+        if self.settings.leapfrogs:
+            # Half a period of the standard normal at most, or trajectories would return to where they began; and no
+            # length for long, lest it resonates with the posterior.
+            steps = np.minimum(steps, np.pi / self.settings.leapfrogs) * np.random.default_rng(
+                [self.settings.seed, self.round]
+            ).uniform(0.6, 1.0)
         return jnp.asarray(steps)
 
     def _adapt(self, acceptance: np.ndarray, warmup: int) -> None:
@@ -211,7 +215,8 @@ class Nuts:
             self.averaged.append(self.log_step)
         if self.round == warmup and self.averaged:
             self.log_step = np.mean(self.averaged, axis=0)
-        if self.round in {round(part * warmup) for part in REWHITEN}:
+        # A chain alone has too few draws to make better coordinates than the Laplace approximation's.
+        if not self.settings.separate and self.round in {round(part * warmup) for part in REWHITEN}:
             self._rewhiten()
 
     def _rewhiten(self) -> None:

@@ -116,7 +116,7 @@ def test_prior_draws_follow_the_prior_and_vague_noise_is_refused():
 
 def test_a_linear_model_is_calibrated_and_a_wrong_one_is_not(tmp_path):
     own, *_ = linear(n=1, wells=4)
-    settings = SbcSettings(plates=160, ranked=19, thin=2, warmup=60, bins=10)
+    settings = SbcSettings(plates=160, ranked=19, thin=2, warmup=100, bins=10)
     found = calibrate(problem(own, tmp_path), settings)
     assert found.p_value(0) > 0.01
     assert found.table()["verdict"][0] == "calibrated"
