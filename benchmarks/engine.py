@@ -16,11 +16,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from engine_amici import Amici, amici_solver
 from engine_methods import at_error, deviation
-from engine_models import patients, wells
+from engine_models import MOVED, patients, wells
 from engine_peers import (
     Solver,
     diffrax_lane,
@@ -111,6 +113,9 @@ def problem_peers(batch: Batch) -> dict[str, tuple[Solver, tuple[float, ...]]]:
         few = tiled(batch, LANES, 2)
         for method in ("Kvaerno5", "Kvaerno3"):
             peers[f"Diffrax {method}, vmap"] = (diffrax_solver(few, 2 * LANES, method), (1e-2,))
+        # AMICI's import of the well does not end within half an hour.
+        if find_spec("amici") and batch.model.n_species > 30:
+            peers["AMICI (CVODES)"] = (amici_solver(batch, 2), (1e-2, 1e-4))
     return peers
 
 
@@ -220,12 +225,41 @@ def gradients(repeats: int) -> dict:
     }  # fmt: skip
 
 
+def patient_gradients(repeats: int) -> dict:
+    """The patient by 12 parameters: the kernel's tangents against AMICI's forward sensitivities."""
+    batch = patients(LANES)
+    moved = tuple(batch.model.parameter_index[name] for name in MOVED)
+    many, directions = tiled(batch, LANES, 2), Directions(moved)
+    exact = solve(batch, Options(1e-11, 1e-14, 10_000_000), directions).dy
+    size = np.abs(exact).max(axis=(0, 1), keepdims=True) + 1e-300
+
+    def off(dy: np.ndarray) -> float:
+        return float(np.median((np.abs(dy - exact[: len(dy)]) / size).max(axis=(1, 2, 3))))
+
+    peer = Amici(batch, 2, MOVED) if find_spec("amici") else None
+    rows = {}
+    for rtol in (1e-4, 1e-6, 1e-8):
+        options = Options(rtol, rtol * 1e-2)
+        found = solve(many, options, directions, threads=1)
+        cost = seconds(lambda o=options: solve(many, o, directions, threads=1), repeats) / len(found.y)
+        rows[f"{rtol:g}"] = {"kernel": {"ms_per_lane": cost * 1e3, "error": off(found.dy[:LANES])}}
+        if peer:
+            dy = np.stack([np.moveaxis(d, 1, 2) for d in peer.run(rtol, rtol * 1e-2)[1]])
+            theirs = seconds(lambda r=rtol: peer.run(r, r * 1e-2), repeats) / 2
+            rows[f"{rtol:g}"] |= {
+                "AMICI": {"ms_per_lane": theirs * 1e3, "error": off(dy)}, "times_the_kernel": theirs / cost,
+            }  # fmt: skip
+    return {"species": batch.model.n_species, "parameters": len(moved), "by_rtol": rows}
+
+
 def main() -> None:
     """Run everything, or the parts asked for, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
-        "--parts", nargs="*", default=["patient", "T-DXd patient", "well", "first", "scaling", "gradients"]
+        "--parts",
+        nargs="*",
+        default=["patient", "T-DXd patient", "well", "first", "scaling", "gradients", "patient gradients"],
     )
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
@@ -235,7 +269,7 @@ def main() -> None:
 
     jax.config.update("jax_enable_x64", True)
     result = json.loads(args.out.read_text()) if args.out.exists() else {}
-    names = ("her2pkpd", "jax", "diffrax", "scipy", "libroadrunner", "llvmlite", "numpy")
+    names = ("her2pkpd", "jax", "diffrax", "scipy", "libroadrunner", "amici", "llvmlite", "numpy")
     result["versions"] = {n: _version(n) for n in names} | {"python": platform.python_version()}
     result["machine"] = {"cpu": host().cpu, "width": host().width, "platform": platform.machine(), "cores_used": 1}
     problems: dict[str, Callable[[], Batch]] = {
@@ -249,7 +283,12 @@ def main() -> None:
             batch = make()
             result[name] = work_precision(batch, args.repeats, problem_peers(batch)) | lane_steps(batch, args.repeats)
             args.out.write_text(json.dumps(result, indent=1) + "\n")
-    parts = (("first", first_result), ("scaling", scaling), ("gradients", gradients))
+    parts = (
+        ("first", first_result),
+        ("scaling", scaling),
+        ("gradients", gradients),
+        ("patient gradients", patient_gradients),
+    )
     for name, part in parts:
         if name in args.parts:
             result[name] = part(args.repeats)

@@ -8,6 +8,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from her2pkpd.cohort.run import cohort as cohort
+    from her2pkpd.cohort.run import cohort_file as cohort_file
     from her2pkpd.data.assay.run import assay as assay
     from her2pkpd.data.assay.run import assay_file as assay_file
     from her2pkpd.data.gr import gr as gr
@@ -40,6 +42,8 @@ __all__ = [
     "assay",
     "assay_file",
     "cell_line_names",
+    "cohort",
+    "cohort_file",
     "drug_names",
     "fit",
     "fit_file",
@@ -63,6 +67,8 @@ _HOME = {
     "assay": "her2pkpd.data.assay.run",
     "assay_file": "her2pkpd.data.assay.run",
     "cell_line_names": "her2pkpd.library",
+    "cohort": "her2pkpd.cohort.run",
+    "cohort_file": "her2pkpd.cohort.run",
     "drug_names": "her2pkpd.library",
     "fit": "her2pkpd.fit.run",
     "fit_file": "her2pkpd.report.fit",
@@ -79,7 +85,7 @@ _HOME = {
 }
 """Where each public name lives."""
 
-_PACKAGES = ("assays", "fit", "simulate", "synergy")
+_PACKAGES = ("assays", "cohort", "fit", "simulate", "synergy")
 """Packages reached by their own name; those named after a verb can be called."""
 
 

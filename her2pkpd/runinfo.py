@@ -17,7 +17,7 @@ from typing import Any
 from her2pkpd.errors import InputError, Problem
 
 RUN_FILE = "run.json"
-_LIBRARIES = ("arviz", "diffrax", "jax", "jaxlib", "llvmlite", "matplotlib", "numpy", "pandas", "scipy")
+_LIBRARIES = ("arviz", "diffrax", "jax", "jaxlib", "llvmlite", "matplotlib", "numpy", "pandas", "pyarrow", "scipy")
 
 
 def hash_files(paths: Iterable[str | Path]) -> str:

@@ -21,8 +21,8 @@ SOURCES = [
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".csv", ".cff", ".json", ".yml", ".txt", ""}
 
 LAYERS = (
-    "callable_package errors sources units settings runinfo assays model sbml engine export dosing library "
-    "mechanisms systems design simulate data fit synergy report cli"
+    "callable_package portable errors sources units settings runinfo assays model sbml engine export dosing library "
+    "mechanisms systems simulate data fit posterior design petab synergy cohort report cli"
 ).split()
 """Each layer may import those before it, and itself."""
 

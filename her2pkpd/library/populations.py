@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from her2pkpd import portable
 from her2pkpd.errors import InputError, Problem
 from her2pkpd.settings import nearest, read_settings
 from her2pkpd.sources import Source
@@ -39,13 +40,11 @@ class Covariate:
     def value(self, deviate: np.ndarray) -> np.ndarray:
         """Values at standard normal deviates."""
         if self.distribution == "lognormal":
-            return self.centre * np.exp(self.sd * deviate)
+            return self.centre * portable.exp(self.sd * deviate)
         if self.distribution == "normal":
             values = self.centre + self.sd * deviate
             return np.maximum(values, _LOWEST_ALBUMIN) if self.name == "albumin" else values
-        from scipy.stats import norm
-
-        return deviate > norm.isf(self.centre)
+        return deviate > -portable.normal_quantile(np.array([self.centre]))[0]
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,19 @@ class Population:
         return [with_derived(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def with_derived(covariates: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds the body surface area (Mosteller) where weight and height are known, and the tumour type's own."""
+def with_derived(covariates: Mapping[str, Any], *, height: float = 160.0) -> dict[str, Any]:
+    """Adds body surface area (Mosteller) and body mass index; values may be arrays.
+
+    Args:
+        covariates: by name.
+        height: cm, for the surface area where no height is given; a body mass index is not made from it.
+    """
     found = dict(covariates)
     if "bsa" not in found and "weight" in found:
-        found["bsa"] = float(np.sqrt(found["weight"] * found.get("height", 160.0) / 3600.0))
+        bsa = np.sqrt(found["weight"] * found.get("height", height) / 3600.0)
+        found["bsa"] = bsa if np.ndim(bsa) else float(bsa)
+    if "bmi" not in found and "weight" in found and "height" in found:
+        found["bmi"] = found["weight"] / (found["height"] / 100.0) ** 2
     return found
 
 

@@ -34,7 +34,13 @@ def crowding(build: Builder, populations: Sequence[str]) -> None:
 
 
 def signal_driven_growth(
-    build: Builder, population: str, *, toxic: Sequence[str] = (), damaged: bool = False, survival: str = ""
+    build: Builder,
+    population: str,
+    *,
+    toxic: Sequence[str] = (),
+    damaged: bool = False,
+    effectors: bool = False,
+    survival: str = "",
 ) -> None:
     """Division and death of one population.
 
@@ -49,6 +55,7 @@ def signal_driven_growth(
         survival: quantity that says how far apoptosis is held off (1 all, 0 not), in place of the Hill function of
             the signal with ``S_crit`` and ``n_crit``.
         damaged: whether payloads kill these cells; damaged cells do not divide (see `her2pkpd.mechanisms.dying`).
+        effectors: whether effector cells kill as well, at ``adcc.<population>`` (see `her2pkpd.mechanisms.adcc`).
     """
 
     def own(p: Scope, name: str) -> Any:
@@ -63,7 +70,8 @@ def signal_driven_growth(
 
     def death(s: Scope, p: Scope) -> Any:
         held = s[survival] if survival else hill(s[f"signal.{population}"], own(p, "S_crit"), p["n_crit"])
-        return own(p, "k_apo") * (1.0 - held) + _toxicity(s, p, toxic, own(p, "tolerance"))
+        total = own(p, "k_apo") * (1.0 - held) + _toxicity(s, p, toxic, own(p, "tolerance"))
+        return total + s[f"adcc.{population}"] if effectors else total
 
     cells = count(population)
     build.quantity(f"mu.{population}", division, "1/h", "division rate")

@@ -23,6 +23,7 @@ ELSEWHERE = ("xenograft", "patient")
 
 MAX_TIMES = 1_000_000
 MAX_CELLS = 1e12
+MAX_EFFECTORS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class WellScenario:
         parameters: overrides by name, canonical units.
         times: output times, h, ascending.
         variables: what to report; empty means every output there is.
+        explicit_dar: whether every payload number of a conjugate is a species of its own.
+        effectors: effector cells per target cell seeded, or None for none.
         network: whether the cells have the full signalling network (`her2pkpd.systems.cell`) instead of quasi-steady
             arms; they are at rest at time zero.
         downstream: target by downstream inhibitor, with the network; their doses are in `events`.
@@ -53,6 +56,8 @@ class WellScenario:
     drugs: Mapping[str, Drug] = field(default_factory=dict)
     lines: Mapping[str, CellLine] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    explicit_dar: bool = False
+    effectors: float | None = None
     network: bool = False
     downstream: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,6 +78,8 @@ def read_scenario(path: str | Path) -> WellScenario:
         system.complain("cell_lines", "a co-culture has at least two cell lines", 'Add one, or say kind = "well".')
     volume = system.quantity("volume", "L", 1e-4, low=1e-9)
     ligand = _ligand(system)
+    explicit_dar = bool(system.flag("explicit_dar", False))
+    effectors = _effectors(system)
     network = bool(system.flag("network", False))
     downstream = _downstream(system, network, library)
     drugs: dict[str, Drug] = {}
@@ -86,8 +93,17 @@ def read_scenario(path: str | Path) -> WellScenario:
     top.finish()
     problems.raise_any()
     assert times is not None
-    told = (variables, ligand, tuple(events), drugs, lines, dict(parameters), network, downstream)
-    return WellScenario(seeded, volume, times, *told)
+    told = (variables, ligand, tuple(events), drugs, lines, dict(parameters))
+    return WellScenario(seeded, volume, times, *told, explicit_dar, effectors, network, downstream)
+
+
+def _effectors(system: Section) -> float | None:
+    """Effector cells per target cell; only a number says so, since "20:1" could be read either way."""
+    number = system.number("effectors", None)
+    if number is not None and not 0.0 <= number <= MAX_EFFECTORS:
+        rule = f"must be a number from 0 to {MAX_EFFECTORS:g}"
+        system.complain("effectors", rule, "Give effector cells per target cell seeded.")
+    return number
 
 
 def _cell_lines(system: Section, library: Library, problems: Problems) -> tuple[dict[str, CellLine], dict[str, float]]:
@@ -139,6 +155,9 @@ def _downstream(system: Section, network: bool, library: Library) -> dict[str, s
 
 
 def _network_limits(system: Section, lines: Mapping[str, CellLine], drugs: Mapping[str, Drug]) -> None:
+    for key in ("effectors", "explicit_dar"):
+        if system.has(key):
+            system.complain(key, "is not there with the signalling network", f"Leave {key} out, or network.")
     if len(lines) > 1:
         system.complain("network", "the signalling network takes one cell line", "Name one, or leave network out.")
     strangers = [d.name for d in drugs.values() if d.kind not in NETWORK_KINDS]

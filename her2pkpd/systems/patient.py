@@ -48,7 +48,11 @@ class PatientDrug:
 
 
 def patient_model(
-    drugs: Sequence[PatientDrug], tumour: Mapping[str, float] | None = None, *, name: str = "patient"
+    drugs: Sequence[PatientDrug],
+    tumour: Mapping[str, float] | None = None,
+    *,
+    held: Sequence[str] = (),
+    name: str = "patient",
 ) -> Model:
     """Assemble the model of a patient.
 
@@ -57,6 +61,7 @@ def patient_model(
         tumour: None for plasma alone; otherwise the tumour's own values, canonical units, by name: ``HER2``
             (copies/cell), ``doubling_time`` (h), ``volume`` (L) and any of `her2pkpd.systems.well.CELL`. What is
             missing has the library's default.
+        held: parameters that change on the way, by their names in the model.
         name: name of the model.
 
     Returns:
@@ -65,13 +70,16 @@ def patient_model(
     """
     build = Builder(name)
     for given in drugs:
-        _plasma(build, given)
+        add_plasma(build, given)
     if tumour is not None:
-        _tumour(build, drugs, tumour)
+        add_signalling_tumour(build, drugs, tumour)
+    for parameter in held:
+        build.held(parameter)
     return build.model()
 
 
-def _plasma(build: Builder, given: PatientDrug) -> None:
+def add_plasma(build: Builder, given: PatientDrug) -> None:
+    """Add the disposition of one drug, and of the payload it releases, to a model."""
     drug = given.drug.name
     for name, unit in given.structure.parameters.items():
         build.parameter(f"{drug}.{name}", given.parameters[name], unit)
@@ -84,7 +92,8 @@ def _plasma(build: Builder, given: PatientDrug) -> None:
         released_payload(build, drug, given.payload)
 
 
-def _tumour(build: Builder, given: Sequence[PatientDrug], own: Mapping[str, float]) -> None:
+def add_signalling_tumour(build: Builder, given: Sequence[PatientDrug], own: Mapping[str, float]) -> None:
+    """Add the one-population tumour of `patient_model` to a model that holds the plasma of its drugs."""
     toxins = cytotoxics([x.drug for x in given])
     ligands = ("NRG1",) if "NRG1" in own else ()
     drugs = [x.drug for x in given]
