@@ -80,7 +80,7 @@ class Evaluator:
         prediction = number(o.formula, known)
         places = zip(o.noise_placeholders, m.noise_parameters, strict=True)
         sd = number(o.noise_formula, {**known, **{str(k): number(v, values) for k, v in places}})
-        if str(o.noise_distribution).endswith("normal") and "log" in str(o.noise_distribution):
+        if o.noise_distribution == v2.C.LOG_NORMAL:
             error, extra = math.log(m.measurement / prediction), math.log(m.measurement)
         else:
             error, extra = m.measurement - prediction, 0.0
