@@ -1,7 +1,7 @@
 """Posterior sampling of the well problem: effective draws per second, against NumPyro on Diffrax.
 
-64 wells, 12 unknowns (`inference_problem`). Ours: MAP from 20 starts, then 4 chains of NUTS with warm-up. The peer
-is the same log posterior written in JAX, each well a Diffrax Kvaerno5 solve under ``vmap``, derivatives in forward mode,
+64 wells, 12 unknowns (`inference_problem`). Ours: MAP from 20 starts, then 4 chains of NUTS with warm-up. The peer:
+the same log posterior written in JAX, each well a Diffrax Kvaerno5 solve under ``vmap``, forward-mode derivatives,
 sampled by NumPyro's NUTS. That both have one posterior is checked on log densities at draws of ours, differences of
 which agree to the solvers' tolerance. The peer is given our coordinates and step size, so that its chains mix as ours
 do; it makes a few draws, which give its seconds per leapfrog, and its effective draws per second follow from the

@@ -1,5 +1,6 @@
 """The engines a cohort may run on."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,5 +78,5 @@ def processor(engine: str) -> str:
     from her2pkpd.engine.compile import host
 
     target = host()
-    parts = [target.cpu, f"{target.width} lanes", "fma" if target.fma else "", *sorted(target.special)]
-    return ", ".join(p for p in parts if p)
+    code = hashlib.sha256(repr(target).encode()).hexdigest()[:8]
+    return f"{target.cpu}, {target.width} lanes, {code}"

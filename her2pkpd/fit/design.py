@@ -5,7 +5,7 @@ cell line, seeding and assay as control. Lanes carry what parameters may depend 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,22 +31,28 @@ class Treatment:
         assay: screen or plate group it belongs to; "" when there is one.
         seeded: cells at time zero.
         doses: (drug, nM) pairs above zero, sorted by drug.
+        plate: plate it stood on, where an estimate is made per plate, else "".
+        replicate: likewise.
     """
 
     cell_line: str
     assay: str = ""
     seeded: float = 5000.0
     doses: tuple[tuple[str, float], ...] = ()
+    plate: str = ""
+    replicate: str = ""
 
     @property
     def untreated(self) -> "Treatment":
         """The control of this treatment."""
-        return Treatment(self.cell_line, self.assay, self.seeded)
+        return replace(self, doses=())
 
     @property
     def row(self) -> dict[str, str]:
         """What estimates may be made per."""
-        return {"cell_line": self.cell_line, "assay": self.assay}
+        return {
+            "cell_line": self.cell_line, "assay": self.assay, "plate": self.plate, "replicate": self.replicate,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Design:
     times: np.ndarray
     parameters: np.ndarray
     lane_of: dict[Treatment, int] = field(default_factory=dict)
-    _segments: dict[int, Segments] = field(default_factory=dict, repr=False)
+    _segments: dict[tuple[int, tuple[int, ...]], Segments] = field(default_factory=dict, repr=False)
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -117,21 +123,24 @@ class Design:
         reached = [line is None or t.cell_line == line for t in self.lanes]
         self.parameters[reached, index] = value
 
-    def batch(self, parameters: np.ndarray) -> Batch:
-        """The solve of all lanes: drugs added at time zero.
+    def batch(self, parameters: np.ndarray, lanes: np.ndarray | None = None) -> Batch:
+        """The solve of lanes: drugs added at time zero.
 
         Args:
-            parameters: (C * L, n_parameters), C times all lanes.
+            parameters: (C * L', n_parameters), C times the lanes.
+            lanes: (L',) which lanes; None for all.
         """
-        copies = len(parameters) // len(self.lanes)
-        if copies not in self._segments:
+        chosen = range(len(self.lanes)) if lanes is None else lanes.tolist()
+        copies = len(parameters) // len(chosen)
+        key = (copies, tuple(chosen))
+        if key not in self._segments:
             if len(self._segments) > _TABLES_KEPT:
                 self._segments.clear()
-            self._segments[copies] = self._dosing(copies)
-        return Batch(self.model, parameters, self._segments[copies], self.times)
+            self._segments[key] = self._dosing([self.lanes[i] for i in chosen], copies)
+        return Batch(self.model, parameters, self._segments[key], self.times)
 
-    def _dosing(self, copies: int) -> Segments:
-        events = [[Add(0.0, drug, nM) for drug, nM in lane.doses] for lane in self.lanes]
+    def _dosing(self, lanes: Sequence[Treatment], copies: int) -> Segments:
+        events = [[Add(0.0, drug, nM) for drug, nM in lane.doses] for lane in lanes]
         one = compile_segments(self.model, events, start=0.0, stop=float(self.times[-1]))
         tables = (np.tile(x, (copies, *[1] * (x.ndim - 1))) for x in (one.jump, one.keep, one.infusion, one.reset))
         return Segments(np.tile(one.boundaries, (copies, 1)), one.inputs, *tables)

@@ -44,7 +44,7 @@ class Observation:
 
     def group(self, column: str) -> str:
         """What a column of the data says about the well ("plate", "replicate", "cell_line" ...)."""
-        return str((dict(self.label) | self.signal.treatment.row).get(column, ""))
+        return str((self.signal.treatment.row | dict(self.label)).get(column, ""))
 
 
 @dataclass(frozen=True)

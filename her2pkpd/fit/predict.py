@@ -63,7 +63,10 @@ class Predictor:
         self.lane = np.array([design.lane_of[s.treatment] for s in signals], dtype=int)
         self.control = np.array([design.lane_of[s.treatment.untreated] for s in signals], dtype=int)
         time = np.searchsorted(design.times, [s.time for s in signals])
-        ends = np.stack([np.concatenate([self.lane, self.control]), np.concatenate([time, time])], axis=1)
+        self.solved, own = self._distinct()
+        lanes = own[np.concatenate([self.lane, self.control])]
+        self.expand = own
+        ends = np.stack([lanes, np.concatenate([time, time])], axis=1)
         self.places, place = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True)
         self.treated, self.untreated = np.split(place.reshape(-1), 2)
         self.outputs = tuple(dict.fromkeys(output_of(s.readout, POPULATION) for s in signals))
@@ -105,10 +108,11 @@ class Predictor:
         Returns:
             `Predicted` whose arrays have a leading axis of length C.
         """
-        points, lanes = len(u), len(self.design.lanes)
+        points = len(u)
         parameters, parts = self.lane_parameters(u)
         directions = Directions(self.columns) if derivatives and self.columns else None
-        batch = self.design.batch(parameters.reshape(points * lanes, -1))
+        parameters = parameters[:, self.solved]
+        batch = self.design.batch(parameters.reshape(points * len(self.solved), -1), self.solved)
         solution = solve(batch, options or self.options, directions, engine=self.engine)
         value, slope = self._outputs(solution, parameters)
         treated, control = (value[:, place, self.output] for place in (self.treated, self.untreated))
@@ -119,9 +123,23 @@ class Predictor:
             if slope is not None:
                 self._chain(jacobian, slope[:, self.treated, self.output], parts, self.lane, by_treated)
                 self._chain(jacobian, slope[:, self.untreated, self.output], parts, self.control, by_control)
-        status = solution.status.reshape(points, lanes)
+        status = solution.status.reshape(points, -1)[:, self.expand]
         found = self._scaled(self.free.coordinates(u), Predicted(prediction, jacobian, status, solution.engine))
         return found if jacobian is None else replace(found, jacobian=self.free.chain(u, jacobian))
+
+    def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lanes the engine solves, and for every lane its position among them.
+
+        Lanes that differ only in what multiplies read-outs (plates of one treatment, say) are solved once.
+        """
+        inner = [i for e, i in zip(self.free.estimates, self.free.index, strict=True) if e.target != "scale"]
+        first: dict[object, int] = {}
+        own = np.zeros(len(self.design.lanes), dtype=int)
+        for lane, treatment in enumerate(self.design.lanes):
+            copies = tuple(int(index[lane]) for index in inner)
+            key = (treatment.cell_line, treatment.seeded, treatment.doses, treatment.assay, copies)
+            own[lane] = first.setdefault(key, len(first))
+        return np.unique(own, return_index=True)[1], own
 
     def _outputs(self, solution: Solution, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Outputs (C, n_places, n_outputs), and their total derivatives by the targets (..., n_targets)."""

@@ -58,8 +58,9 @@ def load_problem(path: str | Path) -> FitProblem:
     settings = read_fit_settings(path)
     observations: list[Observation] = []
     metrics: list[Metric] = []
+    split = {column for e in settings.estimates for column in e.per or ()} & {"plate", "replicate"}
     for source in settings.data:
-        wells, published = read_source(source, settings.library)
+        wells, published = read_source(source, settings.library, split=split)
         observations += wells
         metrics += published
     return make_problem(settings, observations, metrics)

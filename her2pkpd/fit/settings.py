@@ -14,6 +14,9 @@ from her2pkpd.settings import Section, nearest, read_settings
 
 NOISE_KINDS = ("normal", "log-normal", "student-t", "proportional", "combined")
 SAMPLERS = ("none", "nuts", "laplace", "smc")
+PER = ("cell_line", "assay", "plate", "replicate")
+"""Columns an estimate may have a copy per value of."""
+
 GROUPS = ("plate", "replicate", "block", "cell_line", "assay")
 """Columns whose groups may share an unknown scale or offset."""
 
@@ -158,10 +161,10 @@ def _estimates(top: Section, library: Library) -> tuple[EstimateSettings, ...]:
 
 def _estimate(section: Section, name: str, library: Library) -> EstimateSettings | None:
     shared = section.flag("shared", None)
-    per = section.get("per", (str, list), None, words='"cell_line", "assay" or a list of them')
+    per = section.get("per", (str, list), None, words="one of " + ", ".join(PER) + ", or a list of them")
     columns = (per,) if isinstance(per, str) else tuple(per) if per is not None else None
-    if columns is not None and not all(c in ("cell_line", "assay") for c in columns):
-        section.complain("per", 'must name "cell_line", "assay" or both', "Correct the list.")
+    if columns is not None and not all(c in PER for c in columns):
+        section.complain("per", f"must name some of {', '.join(PER)}", "Correct the list.")
         columns = None
     if shared is not None:
         if shared and columns:

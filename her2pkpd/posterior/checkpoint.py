@@ -1,5 +1,6 @@
 """State of long work on disk: named arrays, written so that a reader finds the old state or the new, never half."""
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,8 +27,8 @@ def save(path: str | Path, inputs: str, arrays: Mapping[str, np.ndarray]) -> Non
 def load(path: str | Path, inputs: str) -> dict[str, np.ndarray] | None:
     """Arrays of a file that belongs to `inputs`; None if there is none, or none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
         return None
     return arrays if str(arrays.pop(_KEY, "")) == inputs else None

@@ -59,8 +59,8 @@ def residuals(everything, monkeypatch):
     full = everything.predictor.many
     quick = replace(everything)
 
-    def without(u, **more):
-        found = full(u, derivatives=False, **more)
+    def without(u, **_):
+        found = full(u, derivatives=False)
         return replace(found, jacobian=np.zeros((*found.value.shape, len(everything.free))))
 
     monkeypatch.setattr(quick.predictor, "many", without)
