@@ -205,8 +205,10 @@ def harmless_options(density: Density, around: Gaussian, *, seed: int = 0) -> Op
             break
         options = Options(rtol, rtol * 1e-2)
         found, found_slope = Density(density.objective, options)(v)
-        off = (found - exact)[sound]
+        if not np.isfinite(found[sound]).all():
+            continue
+        off = found[sound] - exact[sound]
         turned = np.abs(around.slopes(found_slope) - slope)[sound]
-        if np.isfinite(found[sound]).all() and np.ptp(off) < HARMLESS and turned.max() < 5 * HARMLESS:
+        if np.ptp(off) < HARMLESS and turned.max() < 5 * HARMLESS:
             return options
     return tight

@@ -25,6 +25,9 @@ REWHITEN = (0.2, 0.5)
 THIN = 5
 """Every which draw of the warm-up counts for the coordinates: neighbours are too alike to count twice."""
 
+STILL = 1e-4
+"""Variance, of coordinates that should have 1, below which draws count as not moved."""
+
 SETTLED = 0.6
 """Part of the warm-up after which step sizes are averaged for sampling."""
 
@@ -331,10 +334,12 @@ def shrunk_covariance(x: np.ndarray) -> np.ndarray:
     x = x - x.mean(axis=0)
     sample = x.T @ x / m
     size = np.trace(sample) / n
+    if not size > STILL:  # a chain that has not moved says nothing about its posterior
+        return np.eye(n)
     apart = np.sum((sample - size * np.eye(n)) ** 2)
     noise = max(np.sum(np.sum(x**2, axis=1) ** 2) / m - np.sum(sample**2), 0.0) / m
     part = min(noise / apart, 1.0) if apart > 0 else 1.0
-    return (1 - part) * sample + part * size * np.eye(n)
+    return (1 - part) * sample + (part * size + STILL) * np.eye(n)
 
 
 def _rounds(array: np.ndarray) -> list[np.ndarray]:
