@@ -6,8 +6,9 @@ from her2pkpd.cohort import Resources, cohort, load
 from her2pkpd.cohort.run import cohort_file
 from her2pkpd.engine import cuda
 from tests.cohort.cohorts import TDXD, plasma
-from tests.engine.test_gpu_engine import card as card
+from tests.engine import test_gpu_engine
 
+card = test_gpu_engine.card
 RULE = '[[arm.rule]]\ndrug = "T-DXd"\nvariable = "DXd"\nmeasure = "auc"\nabove = "30 ng*d/mL"\nthen = "reduce"\n'
 
 
