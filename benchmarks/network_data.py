@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from her2pkpd.library.load import plain
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 NIEPEL, IMOTO = SHARED / "niepel_receptor_ligand", SHARED / "imoto2020_erbb_timecourse"
 RECEPTOR_COLUMNS = {"EGFR": "ErbB1", "HER2": "ErbB2", "HER3": "ErbB3", "HER4": "ErbB4"}
 KDA = {"EGFR": 170.0, "HER2": 185.0, "HER3": 180.0, "HER4": 180.0}
 SURFACE = 0.24
 """Surface copies per copy of total protein, so that SK-BR-3 has 1.12e6 HER2 as by flow cytometry."""
+PTEN_LEFT = 0.2
+"""PTEN activity of a mutated line, as in the library's cell_lines_status.toml."""
 NANOMOLAR_PER_NG_ML = {"EGF": 1 / 6.2, "NRG1": 1 / 8.0}
 """Recombinant EGF is 6.2 kDa, the EGF domain of heregulin 8 kDa."""
 
@@ -25,7 +29,9 @@ class Folds:
         receptors: copies per cell, (n,) per receptor.
         conditions: ligand and nM of each of c conditions.
         erk, akt: (n, c, 3) log10 fold at 10, 30 and 90 min.
-        control: (n, 2) log10 untreated pERK and pAKT, arbitrary units.
+        control: (n, 2) log10 untreated pERK and pAKT, arbitrary units, of the same experiment as the folds.
+        untreated: (n, 3) log10 pERK by two antibodies and pAKT, arbitrary units, of another experiment of the same lab.
+        status: ``PIK3CA`` (1 where mutated) and ``PTEN`` (activity left) of each line, as in the library.
     """
 
     lines: np.ndarray
@@ -34,6 +40,12 @@ class Folds:
     erk: np.ndarray
     akt: np.ndarray
     control: np.ndarray
+    untreated: np.ndarray
+    status: dict[str, np.ndarray]
+
+    def own(self, row: int) -> dict[str, float]:
+        """What the network takes of one line."""
+        return {k: float(v[row]) for k, v in {**self.receptors, **self.status}.items()}
 
 
 def niepel(ligands: tuple[str, ...] = ("EGF", "HRG"), doses: tuple[float, ...] = (1.0, 100.0)) -> Folds:
@@ -61,7 +73,11 @@ def niepel(ligands: tuple[str, ...] = ("EGF", "HRG"), doses: tuple[float, ...] =
     control = raw.set_index("Cell Line Name").loc[lines, ["Control pErk (a.u.)", "Control pAkt (a.u.)"]].to_numpy(float)
     model = {"HRG": "NRG1", "EGF": "EGF"}
     conditions = [(model[x], d * NANOMOLAR_PER_NG_ML[model[x]]) for x, d in keep]
-    return Folds(lines, own, conditions, erk, akt, control)
+    other = profile.loc[lines, [f"{x} log10(a.u.)" for x in ("pERK RnD", "pERK CST", "pAkt")]].to_numpy(float)
+    table = {plain(x["Cell Line"]): x for x in pd.read_csv(NIEPEL / "cell_lines.csv").fillna("").to_dict("records")}
+    mutated = {g: np.array([table[plain(x)][g].startswith("MUT") for x in lines]) for g in ("PIK3CA", "PTEN")}
+    status = {"PIK3CA": mutated["PIK3CA"].astype(float), "PTEN": np.where(mutated["PTEN"], PTEN_LEFT, 1.0)}
+    return Folds(lines, own, conditions, erk, akt, control, other, status)
 
 
 IMOTO_LINES = {"MCF7": "MCF-7", "BT474": "BT-474", "SKBR3": "SK-BR-3"}

@@ -1,4 +1,4 @@
-"""Predictions of the signalling network for the two data sets and for published drug responses, and their residuals."""
+"""Predictions of the signalling network for the two data sets, and their residuals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +22,8 @@ DOWNSTREAM = {
     "AKTi": "AKT:ATP",
     "AKTi_allosteric": "AKT:allosteric",
 }
-DRUGS = ("trastuzumab", "pertuzumab", "lapatinib", "neratinib")
+HALF = 10.0
+"""nM of a downstream inhibitor of Ki 10 nM: half of its target."""
 BLOCK = 190.0
 """nM of a downstream inhibitor of Ki 10 nM: 95 % of its target."""
 
@@ -30,7 +31,7 @@ BLOCK = 190.0
 def free_names() -> list[str]:
     """Parameters of the network that calibration may move, with a positive range."""
     table = load_parameters()
-    network = ("net.", "kint.EGFR_driven", "kint.HER2_driven")
+    network = ("net.", "dimer.", "kint.EGFR_driven", "kint.HER2_driven")
     return [k for k, q in table.items() if k.startswith(network) and "network_calibration" in q.source.citation]
 
 
@@ -89,7 +90,7 @@ class FoldModel:
 
     def predict(self, data: Folds, changes: Mapping[str, float], rows: np.ndarray) -> np.ndarray:
         """(rows, conditions, 3 times, [ERK, AKT])."""
-        lines = [{r: v[i] for r, v in data.receptors.items()} for i in rows]
+        lines = [data.own(i) for i in rows]
         treatments = [{ligand: dose} for ligand, dose in data.conditions]
         found = responses(self.model, lines, treatments, np.array([0, 10, 30, 90]) / 60, ("pERK", "pAKT"), changes)
         return np.log10(np.maximum(found[:, :, 1:], 1e-3))
@@ -137,42 +138,4 @@ class BlotModel:
 def own_values(name: str) -> dict[str, float]:
     """Receptors and pathway state of a library line."""
     own = network_parameters(load_cell_line(name))
-    return {k: v for k, v in own.items() if k in ("HER2", "HER3", "EGFR", "HER4", "PTEN", "PI3K", "RAS")}
-
-
-class DrugModel:
-    """Drug responses of SK-BR-3 and MCF-7 that the literature gives a number or a direction for."""
-
-    HOURS = np.array([0.0, 1 / 6, 0.5, 1.0, 2.0, 24.0, 48.0])
-    NAMES = ("pERK", "pAKT", "AKT", "pHER2", "HER3.membrane", "survival", "AKT_activity")
-    TREATMENTS = (
-        {}, {"MEKi": BLOCK}, {"lapatinib": 1000.0}, {"lapatinib": 1000.0, "NRG1": 10.0}, {"AKTi": 90.0},
-        {"AKTi_allosteric": 90.0}, {"trastuzumab": 100.0}, {"NRG1": 10.0}, {"NRG1": 10.0, "pertuzumab": 200.0},
-        {"AKTi": 10.0}, {"MEKi": 10.0}, {"lapatinib": 15.0}, {"rapamycin": BLOCK},
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.model = any_line(("trastuzumab", "pertuzumab", "lapatinib"), DOWNSTREAM)
-
-    def run(self, changes: Mapping[str, float]) -> dict[tuple[int, str], np.ndarray]:
-        """Time course of each output of SK-BR-3 under each treatment."""
-        before = [{} if "pertuzumab" not in t else {"pertuzumab": 200.0} for t in self.TREATMENTS]
-        treatments = [{k: v for k, v in t.items() if k != "pertuzumab"} for t in self.TREATMENTS]
-        out = responses(
-            self.model, [own_values("SK-BR-3")], treatments, self.HOURS, self.NAMES, changes, before=before
-        )[0]
-        return {(i, n): out[i, :, j] for i in range(len(self.TREATMENTS)) for j, n in enumerate(self.NAMES)}
-
-    def residuals(self, changes: Mapping[str, float]) -> np.ndarray:
-        """Log ratios to the targets over their tolerance; the targets are listed with their source below."""
-        r = self.run(changes)
-        last = {k: v[-1] for k, v in r.items()}
-        ratio = lambda i, n, t, ref=0: r[i, n][t] / r[ref, n][t]  # noqa: E731
-        targets = [
-            (ratio(1, "pHER2", 5), 1.54, 0.15), (ratio(1, "pAKT", 5), 1.4, 0.15), (ratio(1, "pERK", 5), 0.15, 0.4),
-            (ratio(2, "pERK", 4), 0.2, 0.4), (ratio(2, "pAKT", 4), 0.2, 0.3), (ratio(2, "pAKT", 6), 0.45, 0.3),
-            (ratio(2, "pERK", 1), 0.5, 0.4), (ratio(2, "HER3.membrane", 6), 2.5, 0.25), (ratio(3, "pAKT", 5), 1.1, 0.3),
-            (ratio(4, "pAKT", 3), 4.0, 0.3), (ratio(5, "pAKT", 5), 0.25, 0.4), (ratio(6, "pAKT", 5), 0.6, 0.25),
-            (ratio(8, "pAKT", 5, 7), 0.6, 0.25), (last[0, "AKT"], 0.17, 0.2), (ratio(12, "pAKT", 5), 1.4, 0.2),
-        ]  # fmt: skip
-        return np.array([np.log(max(x, 1e-4) / goal) / tolerance for x, goal, tolerance in targets])
+    return {k: v for k, v in own.items() if k in ("HER2", "HER3", "EGFR", "HER4", "PTEN", "PI3K", "PIK3CA", "RAS")}

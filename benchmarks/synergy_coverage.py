@@ -21,8 +21,9 @@ import numpy as np
 from scipy.stats import beta, binom
 
 from her2pkpd.runinfo import versions
-from her2pkpd.synergy.surface_fit import fit_surfaces, gather, log_doses
+from her2pkpd.synergy.surface_fit import fit_surfaces
 from her2pkpd.synergy.surfaces import Surface, braid, musyc, zimmer
+from her2pkpd.synergy.wells import gather, log_doses
 
 HERE = Path(__file__).resolve().parent
 DOSES = np.array([0.0, 0.05, 0.2236, 1.0, 4.472, 20.0])

@@ -37,6 +37,5 @@ if len(sys.argv) > 1:  # a file name asks for the figure
         axes.bar(place + 0.2 * i, found[:, i] / found[0, i], width=0.2, label=name)
     axes.set_xticks(place + 0.3, list(treatments))
     axes.set_ylabel("untreated = 1")
-    axes.set_yscale("log")
-    axes.legend(fontsize=7)
+    figure.legend(loc="outside upper center", ncols=4, fontsize=7)
     figure.savefig(sys.argv[1], dpi=130)

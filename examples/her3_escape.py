@@ -28,6 +28,6 @@ if len(sys.argv) > 1:  # a file name asks for the figure
         axes.plot(hours, x[:, 0], label=label)
     axes.set_xlabel("h")
     axes.set_ylabel("pAKT, untreated = 1")
-    axes.set_yscale("log")
+    axes.set_ylim(0, 1.05)
     axes.legend()
     figure.savefig(sys.argv[1], dpi=130)

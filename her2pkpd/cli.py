@@ -66,11 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"her2pkpd {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_fit(commands.add_parser)
+    _add_sbc(commands.add_parser)
     _add_simulate(commands.add_parser)
+    _add_design(commands.add_parser)
+    _add_export(commands.add_parser)
     _add_gr(commands.add_parser)
     _add_synergy(commands.add_parser)
     _add_cohort(commands.add_parser)
     _add_assay(commands.add_parser)
+    _add_predict(commands.add_parser)
     _add_nca(commands.add_parser)
     _add_library(commands.add_parser, "drugs", "drug", "trastuzumab", _drugs)
     _add_library(commands.add_parser, "cell-lines", "cell line", "SK-BR-3", _cell_lines)
@@ -112,12 +116,58 @@ def _add_fit(add: _Add) -> None:
         for each whether the data determine it.
 
         DIR receives parameters.csv (estimate, interval, verdict), predictions.csv, fit.json, run.json, a figure
-        per curve under figures/ and report.html, one file to read in a browser.
+        per curve under figures/ and report.html, one file to read in a browser. With [method] sample = "nuts",
+        "laplace" or "smc" it also receives draws of the posterior (posterior.nc, for ArviZ), posterior.csv,
+        predictive_checks.csv and their figures.
 
+        An interrupted fit, run again into the same folder, goes on where it was and ends with the same results.
         The same fit may be repeated into the same folder; a folder with anything else in it is left alone.
         """,
     )
     parser.add_argument("settings", metavar="FIT.toml", help="data, model, parameters to estimate, noise and method")
+    _add_output(parser, "DIR", "folder for the results")
+    resume = {"action": argparse.BooleanOptionalAction, "default": True}
+    parser.add_argument("--resume", **resume, help="go on from an interrupted run into DIR, or start afresh")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
+def _add_sbc(add: _Add) -> None:
+    parser = _command(
+        add,
+        "sbc",
+        _sbc,
+        "check that a fit's posteriors are right, by simulation",
+        """
+        Simulation-based calibration: draw parameters from the priors of a fit.toml, simulate its wells with them,
+        sample each posterior, and see whether the truth lies in it as often as it should.
+
+        DIR receives sbc.csv (p-value and verdict per parameter), ranks.csv, figures/, report.html and run.json. An
+        interrupted run, started again into the same folder, goes on where it was.
+        """,
+    )
+    parser.add_argument("settings", metavar="FIT.toml", help="the fit; measured values do not matter")
+    parser.add_argument("--plates", type=int, default=192, metavar="N", help="plates simulated (192)")
+    _add_output(parser, "DIR", "folder for the results")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
+def _add_design(add: _Add) -> None:
+    parser = _command(
+        add,
+        "design",
+        _design,
+        "plan the next plate of a fit",
+        """
+        Choose concentrations, times, cell lines and replicates, within a number of wells, so that the fit's
+        parameters, or one of them, come out as narrow as they can. The table [design] of FIT.toml says what wells
+        there may be; data and priors of the fit count as what is known already.
+
+        DIR receives plate.csv (one row a well with its position, to be pipetted, filled in and fitted), design.csv
+        (kinds of wells, beside the usual 8-point half-log series), gain.csv (expected intervals), figures/ and
+        report.html.
+        """,
+    )
+    parser.add_argument("settings", metavar="FIT.toml", help="settings of a fit with a table [design]")
     _add_output(parser, "DIR", "folder for the results")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
@@ -138,6 +188,29 @@ def _add_simulate(add: _Add) -> None:
     )
     parser.add_argument("scenario", metavar="SCENARIO.toml", help="system, doses, parameters and output")
     _add_output(parser, "OUT.csv", "table to write")
+
+
+def _add_export(add: _Add) -> None:
+    parser = _command(
+        add,
+        "export",
+        _export,
+        "write a scenario as SBML, or a fit as PEtab",
+        """
+        sbml: PATH is a file. A scenario.toml (well, co-culture, xenograft or patient) becomes SBML Level 3 Version 2
+        with its parameters, and its doses and washes as events.
+
+        petab: PATH is a folder. A fit.toml becomes a PEtab version 2 problem: SBML model, conditions, experiments,
+        observables, measurements, and parameters with priors. What PEtab cannot say (potencies read off a whole
+        curve) is left out and named in left_out.txt. Nominal values are where the fit starts, or with --fit DIR the
+        estimates of a finished fit.
+        """,
+    )
+    parser.add_argument("format", metavar="FORMAT", choices=("sbml", "petab"), help="sbml or petab")
+    parser.add_argument("settings", metavar="FILE.toml", help="a scenario for sbml, a fit for petab")
+    _add_output(parser, "PATH", "file (sbml) or folder (petab) to write")
+    parser.add_argument("--id", type=int, default=0, metavar="N", help="sbml: which patient, where there are several")
+    parser.add_argument("--fit", metavar="DIR", help="petab: folder of a finished fit, for the nominal values")
 
 
 def _add_gr(add: _Add) -> None:
@@ -189,7 +262,8 @@ def _add_cohort(add: _Add) -> None:
         doses given, tumour response.
 
         DIR receives patients.parquet/, endpoints.parquet/, trajectories.parquet/ (a subsample's time courses),
-        manifest.json and run.json. An interrupted run goes on with --resume and ends with the same files.
+        manifest.json and run.json, then summary.csv, figures/ and report.html. An interrupted run goes on with --resume
+        and ends with the same files.
         """,
     )
     parser.add_argument("settings", metavar="COHORT.toml", help="population, tumour, arms, endpoints and output")
@@ -199,6 +273,9 @@ def _add_cohort(add: _Add) -> None:
     parser.add_argument("--engine", default="auto", choices=("auto", "kernel", "gpu"), help="default: a GPU if any")
     parser.add_argument("--threads", type=int, metavar="N", help="threads to use; default: one per core")
     parser.add_argument("--chunk", type=int, metavar="N", help="patients computed at once; results do not depend on it")
+    aim = "count patients whose endpoint is at least VALUE; may be repeated"
+    parser.add_argument("--target", action="append", default=[], metavar="ENDPOINT=VALUE", help=aim)
+    parser.add_argument("--no-report", action="store_true", help="leave out summary.csv, figures/ and report.html")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
@@ -228,6 +305,45 @@ def _add_assay(add: _Add) -> None:
     parser.add_argument("kind", metavar="KIND", choices=("ihc", "ish", "copy-number", "sampling"), help="which assay")
     parser.add_argument("file", metavar="FILE.csv", help="one row a case")
     parser.add_argument("--edition", metavar="YEAR", help="of the ASCO/CAP guideline: 2007, 2013, 2018 (default), 2023")
+    _add_output(parser, "OUT.csv", "table to write")
+
+
+def _add_predict(add: _Add) -> None:
+    parser = _command(
+        add,
+        "predict",
+        _predict,
+        "what a published population model gives for a NONMEM-style file",
+        """
+        Plasma concentrations of a library drug for the doses and covariates of every individual in DATA.csv, with
+        covariates that change on the way; AMT in mg, RATE in mg per unit of TIME.
+
+        OUT.csv has one row per observation: ID, occasion, TIME, time_unit, DVID, DV, PRED, unit, status.
+        """,
+    )
+    parser.add_argument("data", metavar="DATA.csv", help="ID, TIME, AMT, EVID ... and covariates")
+    parser.add_argument("--drug", required=True, metavar="NAME", help="drug of the library")
+    parser.add_argument("--pk", metavar="MODEL", help="which of its models; the first by default")
+    parser.add_argument(
+        "--covariate",
+        action="append",
+        default=[],
+        metavar="COLUMN=NAME[:UNIT]",
+        help="which column is which covariate, as in WT=weight or ALB=albumin:g/dL",
+    )
+    parser.add_argument(
+        "--carry",
+        choices=("nocb", "locf"),
+        default="nocb",
+        help="covariates between two rows: the next row's (default, as NONMEM does) or the last row's",
+    )
+    parser.add_argument(
+        "--occasions",
+        choices=("refuse", "split"),
+        default="refuse",
+        help="a TIME that starts again at a reset: refuse it (default), or begin a new occasion",
+    )
+    parser.add_argument("--time-unit", default="h", metavar="UNIT", help="of TIME and II: h (default), d ...")
     _add_output(parser, "OUT.csv", "table to write")
 
 
@@ -276,15 +392,46 @@ def _add_library(
 def _fit(options: argparse.Namespace) -> None:
     from her2pkpd.report.fit import fit_file
 
-    result = fit_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+    result = fit_file(
+        options.settings, options.out, force=options.force, progress=not options.quiet, resume=options.resume
+    )
     if not options.quiet:
         _print(result.summary(), f"Read {Path(options.out) / 'report.html'} in a browser.")
+
+
+def _design(options: argparse.Namespace) -> None:
+    from her2pkpd.report.design import design_file
+
+    plan = design_file(options.settings, options.out, force=options.force, progress=not options.quiet)
+    if not options.quiet:
+        _print(repr(plan), f"Read {Path(options.out) / 'report.html'} in a browser.")
+
+
+def _sbc(options: argparse.Namespace) -> None:
+    from her2pkpd.report.sbc import sbc_file
+
+    found = sbc_file(
+        options.settings, options.out, plates=options.plates, force=options.force, progress=not options.quiet
+    )
+    if not options.quiet:
+        _print(found.table().to_string(index=False))
 
 
 def _simulate(options: argparse.Namespace) -> None:
     from her2pkpd.simulate import simulate_file
 
     _print(repr(simulate_file(options.scenario, options.out, force=options.force)))
+
+
+def _export(options: argparse.Namespace) -> None:
+    if options.format == "sbml":
+        from her2pkpd.simulate.run import sbml_file
+
+        sbml_file(options.settings, options.out, patient=options.id, force=options.force)
+        return
+    from her2pkpd.petab import petab_file
+
+    _print(repr(petab_file(options.settings, options.out, force=options.force, fit=options.fit)))
 
 
 def _gr(options: argparse.Namespace) -> None:
@@ -301,6 +448,23 @@ def _assay(options: argparse.Namespace) -> None:
     _print(f"{len(frame)} case{'s' if len(frame) != 1 else ''}: {counts}")
 
 
+def _predict(options: argparse.Namespace) -> None:
+    from her2pkpd.data.nonmem_predict import predict_file
+
+    found = predict_file(
+        options.data,
+        options.drug,
+        options.out,
+        force=options.force,
+        pk=options.pk,
+        covariates=options.covariate,
+        carry=options.carry,
+        occasions=options.occasions,
+        time_unit=options.time_unit,
+    )
+    _print(f"{len(found)} observations of {found['ID'].nunique()} individuals")
+
+
 def _nca(options: argparse.Namespace) -> None:
     from her2pkpd.data.nca import nca_file
 
@@ -315,7 +479,9 @@ def _synergy(options: argparse.Namespace) -> None:
 
 def _cohort(options: argparse.Namespace) -> None:
     from her2pkpd.cohort.run import Resources, cohort_file, progress_bar, summary
+    from her2pkpd.report.cohort import cohort_report, read_targets
 
+    targets = read_targets(options.target)
     resources = Resources(options.engine, options.threads, options.chunk, options.scheduler)
     with progress_bar(not options.quiet) as progress:
         found = cohort_file(
@@ -326,6 +492,8 @@ def _cohort(options: argparse.Namespace) -> None:
             resources=resources,
             progress=progress,
         )
+    if not options.no_report:
+        cohort_report(options.out, title=Path(options.settings).stem, targets=targets)
     if not options.quiet:
         _print(summary(found, options.out))
 

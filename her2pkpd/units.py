@@ -40,6 +40,7 @@ def _build_atoms() -> dict[str, tuple[str, float]]:
     atoms |= {"s": ("time", 1 / 3600), "sec": ("time", 1 / 3600), "min": ("time", 1 / 60), "h": ("time", 1.0)}
     atoms |= {"hr": ("time", 1.0), "hour": ("time", 1.0), "hours": ("time", 1.0), "day": ("time", 24.0)}
     atoms |= {"d": ("time", 24.0), "days": ("time", 24.0), "week": ("time", 168.0), "weeks": ("time", 168.0)}
+    atoms["dL"] = ("volume", 0.1)
     atoms |= {"wk": ("time", 168.0), "mm3": ("volume", 1e-6), "cm3": ("volume", 1e-3), "um3": ("volume", 1e-15)}
     atoms |= {"m2": ("area", 1.0), "cm2": ("area", 1e-4), "mm2": ("area", 1e-6), "um2": ("area", 1e-12)}
     atoms |= {"um": ("length", 1e-6), "mm": ("length", 1e-3), "cm": ("length", 1e-2), "m": ("length", 1.0)}

@@ -22,7 +22,7 @@ TEXT_SUFFIXES = {".py", ".md", ".toml", ".csv", ".cff", ".json", ".yml", ".txt",
 
 LAYERS = (
     "callable_package portable errors sources units settings runinfo assays model sbml engine export dosing library "
-    "mechanisms systems design simulate data fit synergy cohort report cli"
+    "mechanisms systems simulate data fit posterior design petab synergy cohort report cli"
 ).split()
 """Each layer may import those before it, and itself."""
 

@@ -68,6 +68,14 @@ def test_the_fit_of_the_docs(tmp_path):
     assert "95 % profile" in told
 
 
+def test_the_plate_of_the_docs(tmp_path):
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "fit.toml").write_text(block, encoding="utf-8")
+    assert main(["design", str(tmp_path / "fit.toml"), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    assert (tmp_path / "out" / "plate.csv").read_text("utf-8").startswith("plate,well,cell_line,drug")
+
+
 def test_links_lead_somewhere():
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):

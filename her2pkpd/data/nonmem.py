@@ -3,13 +3,14 @@
 Columns, whatever their case: ID, TIME, DV, AMT, RATE, II, ADDL, SS, CMT, EVID, MDV, DVID, CENS (1 below the limit in
 DV, -1 above it), LIMIT; all others are covariates. A blank or "." is zero in a dosing column and missing elsewhere.
 EVID 101, 201 ... (the coding of other tools: compartment times 100, plus 1) is recognised, and so is SS 99 for "no".
+A TIME that starts again at a reset is refused, or read as a new occasion where the caller says so.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,9 @@ COLUMNS = Columns(
 )
 EVENTS = {0: "observation", 1: "dose", 2: "other event", 3: "reset", 4: "reset and dose"}
 MODELLED_RATE, MODELLED_DURATION = -1, -2
+
+Occasions = Literal["refuse", "split"]
+"""What to make of a TIME that starts again at a reset: refuse it, or begin a new occasion."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Subject:
         censored: (n,) CENS.
         before: (n,) whether a dosing row of the same time stands below: the state is that before the dose.
         covariates: by column, ((m,) times, (m,) values) of every row of the individual.
+        rows: (m,) the rows of the file they stand in.
+        occasion: 1, and one more each time that TIME starts again; each occasion is a `Subject` of the same id.
     """
 
     id: str
@@ -76,10 +82,17 @@ class Subject:
     censored: np.ndarray
     before: np.ndarray
     covariates: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    occasion: int = 1
 
     def first(self, covariate: str) -> Any:
         """A covariate's first value."""
         return self.covariates[covariate][1][0]
+
+    def at_row(self, row: int) -> dict[str, Any]:
+        """The covariates that stand in a row of the file."""
+        at = int(np.flatnonzero(self.rows == row)[0])
+        return {name: values[at] for name, (_, values) in self.covariates.items()}
 
     def save_times(self) -> np.ndarray:
         """(n,) when to read the state: just before a dose where the row stands above it."""
@@ -105,11 +118,14 @@ class Compartment:
     duration: Number | None = None
 
 
-def read_nonmem(source: Source | Any) -> list[Subject]:
+def read_nonmem(source: Source | Any, *, occasions: Occasions = "refuse") -> list[Subject]:
     """Read a NONMEM-style table.
 
     Args:
-        source: a CSV or TSV file, a pandas data frame, or any frame with ``to_pandas``.
+        source: a CSV or TSV file, or a data frame of pandas, polars or another library.
+        occasions: what to make of a TIME that falls within an ID at a reset (EVID 3 or 4): "refuse" it, or "split",
+            as NONMEM does: the system is reset and time counts anew, so that what follows is a `Subject` of its own,
+            with the same id and the next occasion's number. Without a reset a falling TIME is always an error.
 
     Returns:
         The individuals, in file order. Rows with MDV 1 are no observations; EVID 2 rows only carry covariates.
@@ -117,9 +133,6 @@ def read_nonmem(source: Source | Any) -> list[Subject]:
     Raises:
         InputError: listing every bad row with the rule and the remedy.
     """
-    convert = None if isinstance(source, pd.DataFrame) else getattr(source, "to_pandas", None)
-    if convert is not None:
-        source = convert()
     table = read_table(source, COLUMNS)
     columns = {name: _numbers(table, name, 0.0) for name in DOSING_COLUMNS}
     columns["ss"] = np.where(columns["ss"] == 99, 0.0, columns["ss"])
@@ -128,13 +141,17 @@ def read_nonmem(source: Source | Any) -> list[Subject]:
     _event_kinds(table, columns)
     _check_doses(table, columns)
     _check_observations(table, columns)
-    _check_order(table, columns)
+    _check_order(table, columns, occasions)
     table.raise_any()
     identity = table.text("id")
     covariates = {name: _covariate(table, name) for name in table.own}
-    return [
-        _subject(name, np.flatnonzero(identity == name), table, columns, covariates) for name in dict.fromkeys(identity)
-    ]
+    found = []
+    for name in dict.fromkeys(identity):
+        rows = np.flatnonzero(identity == name)
+        starts = np.flatnonzero(np.diff(columns["time"][rows]) < 0) + 1
+        for number, part in enumerate(np.split(rows, starts), start=1):
+            found.append(_subject(name, number, part, table, columns, covariates))
+    return found
 
 
 def _numbers(table: Table, column: str, blank: float) -> np.ndarray:
@@ -238,16 +255,16 @@ def _check_observations(table: Table, c: dict[str, np.ndarray]) -> None:
     table.flag(blank, "id", "ID is missing", "Give the individual of every row.")
 
 
-def _check_order(table: Table, c: Mapping[str, np.ndarray]) -> None:
+def _check_order(table: Table, c: Mapping[str, np.ndarray], occasions: Occasions) -> None:
     identity, time = table.text("id"), c["time"]
     seen: set[str] = set()
     for i, name in enumerate(identity):
         if i and name == identity[i - 1]:
             if time[i] < time[i - 1] and c["evid"][i] not in (3, 4):
                 table.flag(np.array([i]), "time", "TIME must not fall within an ID", "Sort the rows by time.")
-            elif time[i] < time[i - 1]:
-                rule = "TIME starts again at a reset"
-                remedy = "Give the second occasion an ID of its own, or let its times run on."
+            elif time[i] < time[i - 1] and occasions == "refuse":
+                rule = "TIME starts again at a reset, which begins a new occasion"
+                remedy = 'Read the file with occasions="split", or let the times run on.'
                 table.flag(np.array([i]), "time", rule, remedy)
             continue
         if name in seen:
@@ -265,7 +282,12 @@ def _covariate(table: Table, name: str) -> np.ndarray:
 
 
 def _subject(
-    name: str, rows: np.ndarray, table: Table, c: Mapping[str, np.ndarray], covariates: Mapping[str, np.ndarray]
+    name: str,
+    occasion: int,
+    rows: np.ndarray,
+    table: Table,
+    c: Mapping[str, np.ndarray],
+    covariates: Mapping[str, np.ndarray],
 ) -> Subject:
     dosing = rows[np.isin(c["evid"][rows], (1, 3, 4))]
     seen = rows[(c["evid"][rows] == 0) & (c["mdv"][rows] == 0)]
@@ -294,15 +316,21 @@ def _subject(
         c["cens"][seen].astype(int),
         before,
         {k: (c["time"][rows], v[rows]) for k, v in covariates.items()},
+        table.rows[rows],
+        occasion,
     )
 
 
-def records(subject: Subject, compartments: Mapping[int, Compartment]) -> list[Record]:
+Compartments = Mapping[int, Compartment] | Callable[[Mapping[str, Any]], Mapping[int, Compartment]]
+"""What each CMT means; a function of a row's covariates where lag, F, rate or duration depend on them."""
+
+
+def records(subject: Subject, compartments: Compartments) -> list[Record]:
     """A subject's dosing rows as records for a model.
 
     Args:
         subject: the individual; times in h.
-        compartments: what each CMT means.
+        compartments: what each CMT means. A function is given the covariates of the dosing row itself.
 
     Raises:
         InputError: for a compartment that has no meaning, and for RATE -1 or -2 without the modelled rate or duration.
@@ -314,9 +342,10 @@ def records(subject: Subject, compartments: Mapping[int, Compartment]) -> list[R
         if event.evid == 3:
             found.append(Reset(event.time))
             continue
-        place = compartments.get(event.compartment)
+        meanings = compartments(subject.at_row(event.row)) if callable(compartments) else compartments
+        place = meanings.get(event.compartment)
         if place is None:
-            known = ", ".join(map(str, compartments))
+            known = ", ".join(map(str, meanings))
             problems.add(
                 "doses go to a compartment the model does not have",
                 f"The model has {known}.",

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,11 +113,30 @@ class Table:
         self.problems.raise_any()
 
 
-def read_table(source: Source, columns: Columns, *, name: str | None = None) -> Table:
+def as_pandas(source: Any) -> Any:
+    """A data frame of another library (polars, PyArrow, narwhals, ...) as pandas'; anything else as it is.
+
+    Only what those libraries have in common is used, so that none of them is needed here: named columns that give
+    themselves as lists. A lazy frame is collected first.
+    """
+    if isinstance(source, (str, os.PathLike, pd.DataFrame)):
+        return source
+    if hasattr(source, "collect") and not hasattr(source, "to_dict"):
+        source = source.collect()
+    names = getattr(source, "column_names", None) or getattr(source, "columns", None)
+    if names is None or not hasattr(source, "__getitem__"):
+        what = type(source).__name__
+        raise InputError(Problem(f"{what} is no table", "Give the path of a CSV, or a data frame."))
+    columns = {str(name): source[name] for name in names}
+    return pd.DataFrame({n: c.to_pylist() if hasattr(c, "to_pylist") else c.to_list() for n, c in columns.items()})
+
+
+def read_table(source: Source | Any, columns: Columns, *, name: str | None = None) -> Table:
     """Open a table and match its columns.
 
     Args:
-        source: a CSV or TSV file (see `her2pkpd.data.csv_text`), or a data frame, whose first row counts as row 2.
+        source: a CSV or TSV file (see `her2pkpd.data.csv_text`), or a data frame of pandas or another library, whose
+            first row counts as row 2.
         columns: what the reader needs. Names match whatever their case, with blanks or hyphens for underscores.
         name: the name in messages; by default the path or "data frame".
 
@@ -127,6 +147,7 @@ def read_table(source: Source, columns: Columns, *, name: str | None = None) -> 
         InputError: if the file cannot be read, or columns are missing, doubled, unnamed or all but named like a known
             one.
     """
+    source = as_pandas(source)
     shown = name or ("data frame" if isinstance(source, pd.DataFrame) else os.fspath(source))
     problems = Problems(shown)
     cells = _from_frame(source, shown) if isinstance(source, pd.DataFrame) else load_cells(source, problems)

@@ -5,8 +5,8 @@ nothing of it and adding the new value. Derivatives of times, amounts and rates 
 and infusions; those of a steady state follow from the implicit function theorem.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from her2pkpd.dosing.dual import Number, split, value_of
 from her2pkpd.dosing.records import Dose, Record
 from her2pkpd.dosing.rules import Period, steady_period
 from her2pkpd.dosing.timeline import Act, acts
+from her2pkpd.engine._steady_work import initial_directions
 from her2pkpd.engine.problem import Directions, Segments, Status
 from her2pkpd.engine.select import EngineName
 from her2pkpd.engine.steady import periodic
@@ -94,7 +95,7 @@ def compile_schedule(
     for lane, found in enumerate(timed):
         rates: dict[str, Number] = {}
         for k, act in enumerate(found):
-            _write(table, lane, k + 1, act, inputs, steady.get((lane, k)))
+            _write(table, lane, k + 1, act, inputs, steady.get((lane, k)), tuple(model.held))
             _run(table, lane, k + 1, act, inputs, rates)
     columns = tuple(model.species_index[name] for name in inputs)
     directions = table.directions(wanted) if table.d_jump.shape[-1] else None
@@ -132,7 +133,9 @@ def _write(
     act: Act,
     inputs: Sequence[str],
     steady: tuple[np.ndarray, np.ndarray | None] | None,
+    kept: Sequence[int],
 ) -> None:
+    """Write one act; a steady state leaves the states at positions `kept`, which stand for parameters, alone."""
     if act.kind == "jump":
         _put(table.jump, table.d_jump, (lane, k, inputs.index(act.target)), act.size)
     elif act.kind == "reset":
@@ -147,6 +150,7 @@ def _write(
         table.jump[lane, k] = steady[0]
         if steady[1] is not None:
             table.d_jump[lane, k] = steady[1]
+        table.keep[lane, k, kept], table.jump[lane, k, kept], table.d_jump[lane, k, kept] = 1.0, 0.0, 0.0
 
 
 def _put(values: np.ndarray, slopes: np.ndarray, at: tuple[int, ...], number: Number) -> None:
@@ -173,28 +177,42 @@ def _steady_states(
     engine: EngineName,
 ) -> tuple[dict[tuple[int, int], tuple[np.ndarray, np.ndarray | None]], np.ndarray]:
     """States of every steady-state act by lane and position, and the status of every lane."""
-    asked = [
-        ((lane, k), act.dose)
-        for lane, found in enumerate(timed)
-        for k, act in enumerate(found)
-        if act.kind.startswith("steady") and act.dose is not None
-    ]
+    asked = [((lane, k), dose, held) for lane, found in enumerate(timed) for k, dose, held in _asked(found)]
     status = np.full(len(timed), int(Status.OK))
     if not asked:
         return {}, status
     table = _Table(len(asked), 3, model.n_species, count)
-    for row, (_, dose) in enumerate(asked):
+    for row, (_, dose, _) in enumerate(asked):
         _period(table, row, dose, steady_period(dose), model.species_index[dose.target])
-    rows = np.array([lane for (lane, _), _ in asked])
+    rows = np.array([lane for (lane, _), _, _ in asked])
     directions = table.directions(wanted) if count else None
-    # Totals that no reaction changes stay as they are in the untreated system, of which a repeated dose is no part.
-    found = periodic(
-        model, p[rows], table.segments(tuple(range(model.n_species))), directions=directions, engine=engine
-    )
+    initial = model.initial(p[rows])
+    moved = initial_directions(model, p[rows], directions)
+    for row, (_, _, held) in enumerate(asked):
+        for name, number in held.items():
+            at = (row, model.species_index[name])
+            initial[at], slope = split(number)
+            if moved is not None:
+                moved[at] = slope
+    if directions is not None:
+        directions = replace(directions, initial=moved)
+    # Totals that no reaction changes stay as they are in the untreated system, of which a repeated dose is no part;
+    # parameters that vary in time are such totals, with the value they have at the record.
+    segments = table.segments(tuple(range(model.n_species)))
+    found = periodic(model, p[rows], segments, initial=initial, directions=directions, engine=engine)
     np.maximum.at(status, rows, found.status)
     return {
-        key: (found.y[row], None if found.dy is None else found.dy[row]) for row, (key, _) in enumerate(asked)
+        key: (found.y[row], None if found.dy is None else found.dy[row]) for row, (key, _, _) in enumerate(asked)
     }, status
+
+
+def _asked(found: Sequence[Act]) -> Iterator[tuple[int, Dose, dict[str, Number]]]:
+    """Positions and doses of the steady states of a lane, with what is held when they act."""
+    held: dict[str, Number] = {}
+    for k, act in enumerate(found):
+        held |= act.values
+        if act.kind.startswith("steady") and act.dose is not None:
+            yield k, act.dose, dict(held)
 
 
 def _period(table: _Table, row: int, dose: Dose, period: Period, column: int) -> None:

@@ -37,18 +37,22 @@ def acts(records: Sequence[Record]) -> list[Act]:
     """Acts of one lane, in the order they act.
 
     Among acts at one time, those of an earlier record come first. A reset and a steady state of kind 1 cancel what
-    is running, lagging or still to be repeated of every record before.
+    is running, lagging or still to be repeated of every record before. What is held stays held through a reset.
     """
     found: list[Act] = []
+    held: dict[str, Number] = {}
     ordered = sorted(records, key=lambda r: value_of(r.time))
     for record in ordered:
         if isinstance(record, Hold):
+            held |= record.values
             found.append(Act(record.time, "hold", values=dict(record.values)))
             continue
         if isinstance(record, Reset) or record.reset or record.steady_state == 1:
             found = _cancel(found, record.time)
         if isinstance(record, Reset) or record.reset:
             found.append(Act(record.time, "reset"))
+            if held:
+                found.append(Act(record.time, "hold", values=dict(held)))
         if isinstance(record, Dose):
             found += _dose(record)
     return sorted(found, key=lambda a: value_of(a.time))

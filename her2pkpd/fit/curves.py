@@ -14,6 +14,9 @@ from her2pkpd.library import Drug
 
 POINTS = 41
 
+LANES = 4096
+"""Lanes of one batch of draws."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -45,11 +48,11 @@ def predict_signals(problem: FitProblem, u: np.ndarray, signals: Sequence[Signal
 
     Args:
         problem: the fit.
-        u: coordinates of all unknowns.
+        u: all unknowns (n_unknowns,), or at several draws (S, n_unknowns).
         signals: what to predict.
 
     Returns:
-        (n_signals,) predictions; NaN where a lane failed.
+        (..., n_signals) predictions; NaN where a lane failed.
     """
     old = problem.objective
     library = problem.settings.library
@@ -57,9 +60,15 @@ def predict_signals(problem: FitProblem, u: np.ndarray, signals: Sequence[Signal
     design = make_design(signals, _drugs(problem), lines, volume=problem.settings.volume)
     _carry_over(problem, design)
     free = FreeParameters(old.free.estimates, design.rows)
-    known = dict(zip(old.free.names, u, strict=False))
-    own = np.array([known.get(f.name, float(f.transform.forward(f.estimate.start))) for f in free.free])
-    return Predictor(design, free, signals, options=old.options, engine=old.engine)(own, derivatives=False).value
+    draws = np.atleast_2d(u)
+    own = np.tile(free.start(), (len(draws), 1))
+    for column, name in enumerate(free.names):
+        if name in old.free.names:
+            own[:, column] = draws[:, old.free.names.index(name)]
+    predictor = Predictor(design, free, signals, options=old.options, engine=old.engine)
+    size = max(1, LANES // len(design.lanes))
+    parts = [predictor.many(own[i : i + size], derivatives=False).value for i in range(0, len(own), size)]
+    return np.concatenate(parts) if np.ndim(u) == 2 else parts[0][0]
 
 
 def _drugs(problem: FitProblem) -> list[Drug]:
@@ -81,7 +90,7 @@ def _carry_over(problem: FitProblem, design: Design) -> None:
 
 def fitted_curves(problem: FitProblem, u: np.ndarray) -> list[Curve]:
     """Every measured or published curve with its prediction, in order of appearance."""
-    wanted = [*_plate_curves(problem), *_metric_curves(problem)]
+    wanted = _wanted(problem)
     signals = [s for c, doses in wanted for s in _signals(c, doses)]
     values = predict_signals(problem, u, signals) if signals else np.zeros(0)
     curves, place = [], 0
@@ -103,6 +112,18 @@ def fitted_curves(problem: FitProblem, u: np.ndarray) -> list[Curve]:
             )
         )
     return curves
+
+
+def _wanted(problem: FitProblem) -> list[tuple[Curve, np.ndarray]]:
+    return [*_plate_curves(problem), *_metric_curves(problem)]
+
+
+def posterior_curves(problem: FitProblem, u: np.ndarray) -> list[np.ndarray]:
+    """The same curves as `fitted_curves` at draws `u` (S, n_unknowns): one array (S, n_doses) for each."""
+    wanted = _wanted(problem)
+    values = predict_signals(problem, u, [s for c, doses in wanted for s in _signals(c, doses)])
+    ends = np.cumsum([len(doses) for _, doses in wanted])
+    return np.split(values, ends[:-1], axis=1)
 
 
 def _signals(curve: Curve, doses: np.ndarray) -> list[Signal]:

@@ -5,18 +5,21 @@ cell line, seeding and assay as control. Lanes carry what parameters may depend 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from her2pkpd.dosing import Add, compile_segments
-from her2pkpd.engine import Batch
+from her2pkpd.engine import Batch, Segments
 from her2pkpd.library import CellLine, Drug, load_parameters
 from her2pkpd.model import Model
 from her2pkpd.systems.well import cell_parameters, well_model
 
 POPULATION = "cells"
 """Name of the one population of a fitted well; every lane gives it its own cell line's values."""
+
+_TABLES_KEPT = 32
+"""Dosing tables kept, one per number of copies of the lanes."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +31,28 @@ class Treatment:
         assay: screen or plate group it belongs to; "" when there is one.
         seeded: cells at time zero.
         doses: (drug, nM) pairs above zero, sorted by drug.
+        plate: plate it stood on, where an estimate is made per plate, else "".
+        replicate: likewise.
     """
 
     cell_line: str
     assay: str = ""
     seeded: float = 5000.0
     doses: tuple[tuple[str, float], ...] = ()
+    plate: str = ""
+    replicate: str = ""
 
     @property
     def untreated(self) -> "Treatment":
         """The control of this treatment."""
-        return Treatment(self.cell_line, self.assay, self.seeded)
+        return replace(self, doses=())
 
     @property
     def row(self) -> dict[str, str]:
         """What estimates may be made per."""
-        return {"cell_line": self.cell_line, "assay": self.assay}
+        return {
+            "cell_line": self.cell_line, "assay": self.assay, "plate": self.plate, "replicate": self.replicate,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class Design:
     times: np.ndarray
     parameters: np.ndarray
     lane_of: dict[Treatment, int] = field(default_factory=dict)
+    _segments: dict[tuple[int, tuple[int, ...]], Segments] = field(default_factory=dict, repr=False)
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -113,12 +123,27 @@ class Design:
         reached = [line is None or t.cell_line == line for t in self.lanes]
         self.parameters[reached, index] = value
 
-    def batch(self, parameters: np.ndarray) -> Batch:
-        """The solve of all lanes with `parameters` (L, n_parameters): drugs added at time zero."""
-        if not hasattr(self, "_segments"):
-            events = [[Add(0.0, drug, nM) for drug, nM in lane.doses] for lane in self.lanes]
-            self._segments = compile_segments(self.model, events, start=0.0, stop=float(self.times[-1]))
-        return Batch(self.model, parameters, self._segments, self.times)
+    def batch(self, parameters: np.ndarray, lanes: np.ndarray | None = None) -> Batch:
+        """The solve of lanes: drugs added at time zero.
+
+        Args:
+            parameters: (C * L', n_parameters), C times the lanes.
+            lanes: (L',) which lanes; None for all.
+        """
+        chosen = range(len(self.lanes)) if lanes is None else lanes.tolist()
+        copies = len(parameters) // len(chosen)
+        key = (copies, tuple(chosen))
+        if key not in self._segments:
+            if len(self._segments) > _TABLES_KEPT:
+                self._segments.clear()
+            self._segments[key] = self._dosing([self.lanes[i] for i in chosen], copies)
+        return Batch(self.model, parameters, self._segments[key], self.times)
+
+    def _dosing(self, lanes: Sequence[Treatment], copies: int) -> Segments:
+        events = [[Add(0.0, drug, nM) for drug, nM in lane.doses] for lane in lanes]
+        one = compile_segments(self.model, events, start=0.0, stop=float(self.times[-1]))
+        tables = (np.tile(x, (copies, *[1] * (x.ndim - 1))) for x in (one.jump, one.keep, one.infusion, one.reset))
+        return Segments(np.tile(one.boundaries, (copies, 1)), one.inputs, *tables)
 
 
 def make_design(

@@ -1,20 +1,22 @@
 """Noise models, each written as residuals whose sum of squares is -2 log likelihood (up to a constant).
 
 A least-squares optimiser then finds the maximum of the likelihood whatever the noise: Student-t residuals are
-compressed, a censored value contributes sqrt(-2 log P(beyond the limit)), and an unknown standard deviation adds
-one residual of its own.
+compressed, and a standard deviation that is unknown, or follows the prediction, adds residuals of its own. Censored
+values are in `her2pkpd.fit.censor`, read-outs of unknown scale or offset in `her2pkpd.fit.nuisance`.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import gammaln
 
-NoiseKind = Literal["normal", "log-normal", "student-t"]
+NoiseKind = Literal["normal", "log-normal", "student-t", "proportional", "combined"]
 
 SD_FLOOR = 1e-6
 """Smallest standard deviation considered; only shifts the objective by a constant."""
+
+Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -22,33 +24,62 @@ class Noise:
     """How read-outs scatter around the prediction.
 
     Attributes:
-        kind: "normal" (additive), "log-normal" (on the log of value and prediction) or "student-t" (additive,
-            heavy tails).
+        kind: "normal" (additive), "log-normal" (on the log of value and prediction), "student-t" (additive, heavy
+            tails), "proportional" (normal, sd = cv times the prediction) or "combined" (normal, both).
         sd: its standard deviation (scale, for Student-t), or None to estimate it.
         df: degrees of freedom of Student-t.
         file_sd: whether a standard deviation given with a well replaces `sd` for that well. Those of two or three
             replicates scatter so much themselves that a common one often serves better.
+        cv: relative standard deviation of "proportional" and "combined", or None to estimate it.
+        scale: column ("plate", "replicate", "cell_line", "assay" or "block") whose groups each have an unknown factor
+            on the prediction, or "".
+        offset: likewise for an unknown constant added to it.
+        scale_spread: spread of the factors around 1: relative standard deviation, or for log-normal noise the fold of
+            one; None where nothing is known of them.
+        offset_sd: standard deviation of the constants around 0; None where nothing is known of them.
+        priors: log-normal priors of estimated levels, by name: median, and the fold of one standard deviation.
     """
 
     kind: NoiseKind = "normal"
     sd: float | None = None
     df: float = 4.0
     file_sd: bool = True
+    cv: float | None = None
+    scale: str = ""
+    offset: str = ""
+    scale_spread: float | None = None
+    offset_sd: float | None = None
+    priors: tuple[tuple[str, tuple[float, float]], ...] = ()
+
+    @property
+    def levels(self) -> dict[str, float | None]:
+        """Noise levels this kind has, by name; None where it is estimated."""
+        if self.kind == "proportional":
+            return {"cv": self.cv}
+        return {"sd": self.sd, "cv": self.cv} if self.kind == "combined" else {"sd": self.sd}
+
+    @property
+    def follows(self) -> bool:
+        """Whether its standard deviation follows the prediction."""
+        return "cv" in self.levels
+
+    @property
+    def grouped(self) -> bool:
+        """Whether groups of wells share an unknown scale or offset."""
+        return bool(self.scale or self.offset)
 
 
-def residual(
-    noise: Noise, value: np.ndarray, prediction: np.ndarray, sd: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Residuals and their derivatives.
+def residual(noise: Noise, value: np.ndarray, prediction: np.ndarray, sd: np.ndarray) -> Triple:
+    """Residuals and their derivatives, for a standard deviation that does not follow the prediction.
 
     Args:
         noise: the noise model.
         value: measured, shape (n,).
-        prediction: predicted, shape (n,).
-        sd: standard deviation of each measurement, shape (n,).
+        prediction: predicted, shape (..., n).
+        sd: standard deviation of each measurement, shape (..., n).
 
     Returns:
-        residual, d residual/d prediction, d residual/d log sd, each of shape (n,).
+        residual, d residual/d prediction, d residual/d log sd, each of shape (..., n).
     """
     if noise.kind == "log-normal":
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -71,6 +102,34 @@ def _compress(q: np.ndarray, df: float) -> tuple[np.ndarray, np.ndarray]:
     return r, slope
 
 
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations that may follow the prediction: sd^2 + (cv * prediction)^2.
+
+    Attributes:
+        sigma: (..., n) standard deviations.
+        by_prediction: (..., n) d log sigma/d prediction.
+        by_level: d log sigma/d log level, (..., n) each, by name of the level.
+    """
+
+    sigma: np.ndarray
+    by_prediction: np.ndarray
+    by_level: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, prediction: np.ndarray, sd: np.ndarray, cv: np.ndarray) -> "Spread":
+        """From predictions (..., n), and the two parts, which broadcast against them."""
+        own, relative = sd**2 + SD_FLOOR**2 * np.ones_like(prediction), (cv * prediction) ** 2
+        variance = own + relative
+        by_level = {"sd": sd**2 / variance, "cv": relative / variance}
+        return cls(np.sqrt(variance), cv**2 * prediction / variance, by_level)
+
+    def log_residual(self) -> tuple[np.ndarray, np.ndarray]:
+        """The residual that carries log(sigma) of the likelihood, and its derivative by log sigma."""
+        r = np.sqrt(2 * np.maximum(np.log(self.sigma / SD_FLOOR), 1e-12))
+        return r, 1 / r
+
+
 def expected_information(noise: Noise, prediction: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, float]:
     """Fisher information of one measurement about its prediction, and about log sd.
 
@@ -80,7 +139,7 @@ def expected_information(noise: Noise, prediction: np.ndarray, sd: np.ndarray) -
         sd: standard deviation (scale, for Student-t) of each measurement, shape (n,).
 
     Returns:
-        Information about the prediction, shape (n,), and about log sd, the same for every measurement.
+        Information about the prediction at a known sd, shape (n,), and about log sd, the same for every measurement.
     """
     if noise.kind == "student-t":
         return (noise.df + 1) / (noise.df + 3) / sd**2, 2 * noise.df / (noise.df + 3)
@@ -89,29 +148,31 @@ def expected_information(noise: Noise, prediction: np.ndarray, sd: np.ndarray) -
     return 1 / sd**2, 2.0
 
 
-def censored_residual(
-    limit: np.ndarray, prediction: np.ndarray, sd: np.ndarray, side: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Residual of a value only known to lie beyond a limit (normal scatter).
-
-    Args:
-        limit: the limit, shape (n,).
-        prediction: predicted value, shape (n,).
-        sd: standard deviation, shape (n,).
-        side: +1 where the value lies above the limit (">8 uM"), -1 where below.
-
-    Returns:
-        r = sqrt(-2 log Phi(z)) with z = side*(prediction - limit)/sd, and d r/d prediction.
-    """
-    z = side * (prediction - limit) / sd
-    log_cdf = log_ndtr(z)
-    r = np.sqrt(np.maximum(-2 * log_cdf, 1e-300))
-    log_pdf = -0.5 * z * z - 0.5 * np.log(2 * np.pi)
-    return r, -np.exp(log_pdf - log_cdf) / r * side / sd
+def log_density(noise: Noise, value: np.ndarray, prediction: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Log density of measurements, constants and all; `sigma` as in `Spread`. Shape (..., n)."""
+    if noise.kind == "log-normal":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            q = (np.log(value) - np.log(prediction)) / sigma
+        return -0.5 * q * q - np.log(sigma) - np.log(value) - 0.5 * np.log(2 * np.pi)
+    q = (value - prediction) / sigma
+    if noise.kind == "student-t":
+        df = noise.df
+        constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df * np.pi)
+        return constant - np.log(sigma) - (df + 1) / 2 * np.log1p(q * q / df)
+    return -0.5 * q * q - np.log(sigma) - 0.5 * np.log(2 * np.pi)
 
 
-def sd_residual(log_sd: float, n: int) -> tuple[float, float]:
+def draw(noise: Noise, prediction: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """New measurements of the same predictions, (..., n)."""
+    if noise.kind == "log-normal":
+        return prediction * np.exp(sigma * rng.standard_normal(prediction.shape))
+    if noise.kind == "student-t":
+        return prediction + sigma * rng.standard_t(noise.df, prediction.shape)
+    return prediction + sigma * rng.standard_normal(prediction.shape)
+
+
+def sd_residual(log_sd: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The residual that carries the n*log(sd) of the likelihood, and its derivative by log sd."""
-    above = max(log_sd - np.log(SD_FLOOR), 1e-12)
-    r = float(np.sqrt(2 * n * above))
+    above = np.maximum(np.asarray(log_sd) - np.log(SD_FLOOR), 1e-12)
+    r = np.sqrt(2 * n * above)
     return r, n / r

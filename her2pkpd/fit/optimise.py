@@ -1,14 +1,17 @@
-"""Multi-start maximum a posteriori: Sobol starts, SciPy's trust-region reflective least squares, exact Jacobians."""
+"""Multi-start maximum a posteriori: Sobol starts that descend together, exact Jacobians (`her2pkpd.fit.descent`)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
 from scipy.stats import qmc
 
 from her2pkpd.errors import ComputationError
+from her2pkpd.fit.descent import descend
 from her2pkpd.fit.objective import Evaluation, Objective
+
+LANES = 2048
+"""Lanes of one batch: enough to fill vectors and threads, few enough that an interruption costs seconds."""
 
 Progress = Callable[[int, int, float], None]
 """Called after every start with (finished, planned, best cost)."""
@@ -73,8 +76,8 @@ def multi_start(
         starts: number of starts in all, the first from the entries' own starting values.
         seed: of the Sobol sequence.
         max_evaluations: evaluations per start.
-        progress: called after every start.
-        finished: starts of an interrupted run, which are not repeated.
+        progress: called after every group of starts that descend together.
+        finished: starts of an interrupted run; groups that are complete are not repeated.
         on_start: called with every newly finished start, to keep it.
 
     Returns:
@@ -83,15 +86,20 @@ def multi_start(
     Raises:
         ComputationError: if no start ever reached a finite objective.
     """
-    done = {s.number: s for s in finished}
+    done: dict[int, Start] = {}
     points = _points(objective, starts, seed)
     interrupted = False
     try:
-        for number, point in enumerate(points):
-            if number not in done:
-                done[number] = _descend(objective, number, point, max_evaluations)
-                if on_start is not None:
-                    on_start(done[number])
+        for numbers in _groups(objective, starts):
+            kept = [s for s in finished if s.number in numbers]
+            new = len(kept) < len(numbers)
+            if new:
+                best = min((s.cost for s in done.values()), default=np.inf)
+                kept = _descend(objective, numbers, [points[n] for n in numbers], max_evaluations, best)
+            for start in kept:
+                done[start.number] = start
+                if on_start is not None and new:
+                    on_start(start)
             if progress is not None:
                 progress(len(done), starts, min(s.cost for s in done.values()))
     except KeyboardInterrupt:
@@ -132,25 +140,17 @@ class Remembered:
         return self.last
 
 
-def _descend(objective: Objective, number: int, point: np.ndarray, max_evaluations: int) -> Start:
-    remembered = Remembered(objective)
-    if not np.isfinite(remembered(point).cost):
-        return Start(number, np.inf, point, 1, "the objective is not finite at the start")
-    low, high = objective.bounds()
-    margin = 1e-9 * np.maximum(1.0, np.abs(point))
-    result = least_squares(
-        lambda u: remembered(u).residuals,
-        np.clip(point, low + margin, high - margin),
-        jac=lambda u: remembered(u).jacobian,  # type: ignore[arg-type]
-        bounds=(low, high),
-        method="trf",
-        x_scale="jac",
-        max_nfev=max_evaluations,
-        ftol=1e-10,
-        xtol=1e-8,
-        gtol=1e-8,
-    )
-    return Start(number, 2.0 * float(result.cost), np.asarray(result.x), remembered.calls, str(result.message))
+def _groups(objective: Objective, starts: int) -> list[range]:
+    """Starts that descend together: as many as fill LANES lanes. What a start does depends on its own group alone."""
+    size = max(1, LANES // max(len(objective.design.lanes), 1))
+    return [range(first, min(first + size, starts)) for first in range(0, starts, size)]
+
+
+def _descend(
+    objective: Objective, numbers: range, points: list[np.ndarray], max_evaluations: int, best: float
+) -> list[Start]:
+    ends = descend(objective, np.array(points), max_evaluations=max_evaluations, best=best)
+    return [Start(n, e.cost, e.u, e.evaluations, e.message) for n, e in zip(numbers, ends, strict=True)]
 
 
 def _nowhere_finite(objective: Objective, start: Start) -> str:

@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
 
 from her2pkpd.fit.transform import Scale, Transform
+
+DEVIATION = 8.0
+"""Largest distance of a pooled copy from its centre, in standard deviations, where that is estimated."""
+
+SPREAD_BOX = (1e-3, 20.0)
+"""Bounds of an estimated standard deviation of pooled coordinates."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Estimate:
         start: value to start from (the first start), canonical unit.
         prior: prior of every copy, or None for bounds alone.
         pooled: spread around a common estimated centre (same meaning as `Prior.spread`), or None.
+        hierarchy: whether that spread is estimated as well; `pooled` then is the scale of its half-normal prior.
         unit: canonical unit.
         where: restrict it to lanes whose columns have these values.
     """
@@ -58,6 +66,13 @@ class Estimate:
     pooled: float | None = None
     unit: str = "1"
     where: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    hierarchy: bool = False
+
+    @property
+    def pool_sd(self) -> float:
+        """Standard deviation of the coordinates of pooled copies, or the scale of its prior."""
+        spread = float(self.pooled or 1.0)
+        return float(np.log(spread)) if self.scale == "log" else spread
 
     @property
     def transform(self) -> Transform:
@@ -72,7 +87,8 @@ class Free:
     Attributes:
         name: as it appears in ``parameters.csv`` ("SK-BR-3.w", "lapatinib.HER2.Ki").
         estimate: the entry it belongs to.
-        role: "copy", or "centre" for the common centre of pooled copies.
+        role: "copy"; "centre" for the common centre of pooled copies; and where their spread is estimated, "spread"
+            for it, and "deviation" for the copies, whose unknown is the distance from the centre in spreads.
     """
 
     name: str
@@ -81,8 +97,30 @@ class Free:
 
     @property
     def transform(self) -> Transform:
-        """Scale of the entry."""
-        return self.estimate.transform
+        """Scale of the natural value: that of the entry, or of its spread."""
+        return Transform("log", *SPREAD_BOX) if self.role == "spread" else self.estimate.transform
+
+    @property
+    def unit(self) -> str:
+        """Canonical unit of the natural value."""
+        return "1" if self.role == "spread" else self.estimate.unit
+
+    def start(self) -> float:
+        """Starting value of the unknown."""
+        if self.role == "deviation":
+            return 0.0
+        if self.role == "spread":
+            return float(np.log(0.5 * self.estimate.pool_sd))
+        return float(self.transform.forward(self.estimate.start))
+
+    def box(self, *, start: bool = False) -> tuple[float, float]:
+        """Bounds of the unknown, or of where multi-start looks."""
+        if self.role == "deviation":
+            return (-0.5, 0.5) if start else (-DEVIATION, DEVIATION)
+        if self.role == "spread":
+            sd = self.estimate.pool_sd
+            return (np.log(0.1 * sd), np.log(sd)) if start else self.transform.box()
+        return self.transform.start_box() if start else self.transform.box()
 
 
 class FreeParameters:
@@ -98,6 +136,7 @@ class FreeParameters:
         self.free: list[Free] = []
         self.index: list[np.ndarray] = []
         self.pools: list[tuple[int, np.ndarray]] = []
+        self.hierarchies: list[tuple[int, int, np.ndarray]] = []
         for estimate in self.estimates:
             self.index.append(self._copies(estimate, rows))
         self.targets = tuple(dict.fromkeys(e.target for e in self.estimates))
@@ -112,12 +151,19 @@ class FreeParameters:
             key = tuple(row.get(column, "") for column in estimate.per)
             if key not in groups:
                 groups[key] = len(self.free)
-                self.free.append(Free(self._name(estimate, key), estimate))
+                role = "deviation" if estimate.hierarchy else "copy"
+                self.free.append(Free(self._name(estimate, key), estimate, role))
             index[lane] = groups[key]
         if estimate.pooled is not None and groups:
             members = np.arange(first, len(self.free))
-            self.pools.append((len(self.free), members))
+            centre = len(self.free)
             self.free.append(Free(f"{estimate.name} (centre)", estimate, "centre"))
+            if estimate.hierarchy:
+                self.hierarchies.append((centre, centre + 1, members))
+                of = "log" if estimate.scale == "log" else "coordinate"
+                self.free.append(Free(f"{estimate.name} (sd of {of})", estimate, "spread"))
+            else:
+                self.pools.append((centre, members))
         return index
 
     @staticmethod
@@ -134,29 +180,51 @@ class FreeParameters:
         return len(self.free)
 
     def start(self) -> np.ndarray:
-        """Coordinates of the entries' own starting values, shape (n_free,)."""
-        return np.array([float(f.transform.forward(f.estimate.start)) for f in self.free])
+        """The entries' own starting values, shape (n_free,)."""
+        return np.array([f.start() for f in self.free])
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds of the coordinates, two arrays of shape (n_free,)."""
-        low, high = zip(*(f.transform.box() for f in self.free), strict=True)
+        """Bounds of the unknowns, two arrays of shape (n_free,)."""
+        low, high = zip(*(f.box() for f in self.free), strict=True)
         return np.array(low), np.array(high)
 
     def start_box(self) -> tuple[np.ndarray, np.ndarray]:
         """Box in which multi-start looks: one prior standard deviation either way, or else the bounds."""
         low, high = [], []
         for free in self.free:
-            a, b = free.transform.start_box()
-            if free.estimate.prior is not None:
+            a, b = free.box(start=True)
+            if free.estimate.prior is not None and free.role in ("copy", "centre"):
                 mean, sd = free.estimate.prior.on(free.transform)
                 a, b = max(a, mean - sd), min(b, mean + sd)
             low.append(a)
             high.append(b)
         return np.array(low), np.array(high)
 
+    def coordinates(self, u: np.ndarray) -> np.ndarray:
+        """Coordinates of the natural values, (..., n_free): deviations become centre + spread * deviation."""
+        if not self.hierarchies:
+            return u
+        result = u.copy()
+        for centre, spread, members in self.hierarchies:
+            result[..., members] = u[..., [centre]] + np.exp(u[..., [spread]]) * u[..., members]
+        return result
+
+    def chain(self, u: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
+        """Derivatives by the unknowns from those by the coordinates, both (..., m, n_free)."""
+        if not self.hierarchies:
+            return jacobian
+        result = jacobian.copy()
+        for centre, spread, members in self.hierarchies:
+            own = jacobian[..., members] * np.exp(u[..., None, [spread]])
+            result[..., members] = own
+            result[..., centre] += jacobian[..., members].sum(axis=-1)
+            result[..., spread] += (own * u[..., None, members]).sum(axis=-1)
+        return result
+
     def values(self, u: np.ndarray) -> np.ndarray:
-        """Natural values, shape (n_free,)."""
-        return np.array([float(f.transform.backward(x)) for f, x in zip(self.free, u, strict=True)])
+        """Natural values, shape (..., n_free)."""
+        c = self.coordinates(np.asarray(u, dtype=float))
+        return np.stack([f.transform.backward(c[..., i]) for i, f in enumerate(self.free)], axis=-1)
 
     def lane_values(
         self, u: np.ndarray, target: str, base: np.ndarray
@@ -164,21 +232,21 @@ class FreeParameters:
         """Value of one target in every lane, and how it depends on the unknowns.
 
         Args:
-            u: coordinates, shape (n_free,).
+            u: coordinates (`coordinates`), shape (..., n_free).
             target: name of the model parameter.
             base: (L,) value where no entry applies.
 
         Returns:
-            Values (L,), and for every entry on this target a pair (index of the unknown per lane or -1,
-            d value/d coordinate per lane).
+            Values (..., L), and for every entry on this target a pair (index of the unknown per lane or -1 (L,),
+            d value/d coordinate per lane (..., L)).
         """
         entries = [(e, i) for e, i in zip(self.estimates, self.index, strict=True) if e.target == target]
         touched = np.zeros(base.shape, dtype=bool)
         factors, slopes = [], []
         for estimate, index in entries:
             safe = np.where(index >= 0, index, 0)
-            factors.append(np.where(index >= 0, estimate.transform.backward(u[safe]), 1.0))
-            slopes.append(np.where(index >= 0, estimate.transform.slope(u[safe]), 0.0))
+            factors.append(np.where(index >= 0, estimate.transform.backward(u[..., safe]), 1.0))
+            slopes.append(np.where(index >= 0, estimate.transform.slope(u[..., safe]), 0.0))
             touched |= index >= 0
         value = np.where(touched, np.prod(factors, axis=0), base)
         parts = []
@@ -193,33 +261,72 @@ class FreeParameters:
         A bounded parameter (logit scale) without a prior has Jeffreys' prior for a proportion, Beta(1/2, 1/2) between
         its bounds. On the coordinate that is a broad bell, which keeps the estimate off the bounds, where no interval
         could be made; a uniform prior would do so too, but pull estimates near a bound twice as far inwards.
+        An estimated spread has a half-normal prior, its deviations a standard normal one.
+
+        Args:
+            u: unknowns (..., n_free).
 
         Returns:
-            Residuals (n_prior,) and Jacobian (n_prior, n_free).
+            Residuals (..., n_prior) and Jacobian (..., n_prior, n_free).
         """
-        rows: list[tuple[float, dict[int, float]]] = []
+        matrix, mean = self._linear_priors
+        linear = u @ matrix.T - mean
+        bell, by_bell = _jeffreys_residual(u[..., self.jeffreys])
+        sd, by_sd = _half_normal(u[..., [s for _, s, _ in self.hierarchies]], self._pool_sd)
+        residuals = np.concatenate([linear, bell, sd], axis=-1)
+        jacobian = np.zeros((*residuals.shape, u.shape[-1]))
+        rows = len(mean) + np.arange(bell.shape[-1])
+        jacobian[..., : len(mean), :] = matrix
+        jacobian[..., rows, self.jeffreys] = by_bell
+        columns = np.repeat([s for _, s, _ in self.hierarchies], 2).astype(int)
+        jacobian[..., len(mean) + bell.shape[-1] + np.arange(len(columns)), columns] = by_sd
+        return residuals, jacobian
+
+    @cached_property
+    def _pool_sd(self) -> np.ndarray:
+        return np.array([self.free[centre].estimate.pool_sd for centre, _, _ in self.hierarchies])
+
+    @cached_property
+    def jeffreys(self) -> np.ndarray:
+        """Positions of bounded unknowns without a prior, which have Jeffreys'."""
+        plain = [f.estimate.prior is None and f.estimate.pooled is None for f in self.free]
+        return np.array([i for i, f in enumerate(self.free) if plain[i] and f.estimate.scale == "logit"], dtype=int)
+
+    @cached_property
+    def _linear_priors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Normal priors as residuals: matrix (n, n_free) and mean (n,)."""
+        rows: list[tuple[dict[int, float], float]] = []
         for i, free in enumerate(self.free):
-            if free.estimate.prior is not None and (free.role == "centre" or free.estimate.pooled is None):
+            own = free.role == "centre" or (free.role == "copy" and free.estimate.pooled is None)
+            if free.role == "deviation":
+                rows.append(({i: 1.0}, 0.0))
+            elif free.estimate.prior is not None and own:
                 mean, sd = free.estimate.prior.on(free.transform)
-                rows.append(((u[i] - mean) / sd, {i: 1 / sd}))
-            elif free.estimate.prior is None and free.estimate.pooled is None and free.estimate.scale == "logit":
-                value, slope = _jeffreys_residual(float(u[i]))
-                rows.append((value, {i: slope}))
+                rows.append(({i: 1 / sd}, mean / sd))
         for centre, members in self.pools:
-            estimate = self.free[centre].estimate
-            spread = float(estimate.pooled or 1.0)
-            sd = float(np.log(spread)) if estimate.scale == "log" else spread
-            rows += [((u[m] - u[centre]) / sd, {int(m): 1 / sd, centre: -1 / sd}) for m in members]
-        jacobian = np.zeros((len(rows), len(u)))
-        for r, (_, slopes) in enumerate(rows):
-            for column, slope in slopes.items():
-                jacobian[r, column] = slope
-        return np.array([r for r, _ in rows]), jacobian
+            sd = self.free[centre].estimate.pool_sd
+            rows += [({int(m): 1 / sd, centre: -1 / sd}, 0.0) for m in members]
+        matrix = np.zeros((len(rows), len(self.free)))
+        for r, (slopes, _) in enumerate(rows):
+            matrix[r, list(slopes)] = list(slopes.values())
+        return matrix, np.array([mean for _, mean in rows])
 
 
-def _jeffreys_residual(u: float) -> tuple[float, float]:
+def _jeffreys_residual(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """sqrt(-log(4 x (1 - x))) with x = expit(u), signed like u, and its derivative: Beta(1/2, 1/2) seen from u."""
-    x = float(expit(u))
-    squared = abs(u) + 2 * float(np.log1p(np.exp(-abs(u)))) - 2 * float(np.log(2))
-    r = float(np.copysign(np.sqrt(max(squared, 0.0)), u))
-    return r, (x - 0.5) / r if abs(u) > 1e-4 else 0.5
+    squared = np.abs(u) + 2 * np.log1p(np.exp(-np.abs(u))) - 2 * np.log(2)
+    r = np.copysign(np.sqrt(np.maximum(squared, 0.0)), u)
+    near = np.abs(u) <= 1e-4
+    return r, np.where(near, 0.5, (expit(u) - 0.5) / np.where(near, 1.0, r))
+
+
+def _half_normal(log_sd: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Residuals (..., 2 k) of a half-normal prior of k standard deviations, seen from their logs; derivatives alike."""
+    ratio = np.exp(log_sd) / scale
+    # The density of the log is that of the sd times the sd: -2 log sd, raised to stay positive within the bounds.
+    jacobian = np.sqrt(2 * (np.log(SPREAD_BOX[1]) + 1 - log_sd))
+    shape = (*log_sd.shape[:-1], 2 * log_sd.shape[-1])
+    return (
+        np.stack([ratio, jacobian], axis=-1).reshape(shape),
+        np.stack([ratio, -1 / jacobian], axis=-1).reshape(shape),
+    )

@@ -1,6 +1,6 @@
 """From settings to an objective: data read, lanes laid out, every estimated name resolved against the model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,13 +11,14 @@ from her2pkpd.engine import Options
 from her2pkpd.engine.select import EngineName
 from her2pkpd.errors import InputError, Problems
 from her2pkpd.fit.design import POPULATION, Design, make_design
+from her2pkpd.fit.library_priors import known_quantities
 from her2pkpd.fit.metrics import Metric, curve_signals, unique_curves
 from her2pkpd.fit.objective import Objective, Observation
 from her2pkpd.fit.parameters import Estimate, FreeParameters, Prior
 from her2pkpd.fit.settings import EstimateSettings, FitSettings, read_fit_settings
 from her2pkpd.fit.transform import Scale
 from her2pkpd.fit.wells import read_source, treatments_of
-from her2pkpd.library import Library
+from her2pkpd.library import Library, Quantity
 from her2pkpd.model import Model
 from her2pkpd.settings import nearest
 from her2pkpd.units import quantity
@@ -57,8 +58,9 @@ def load_problem(path: str | Path) -> FitProblem:
     settings = read_fit_settings(path)
     observations: list[Observation] = []
     metrics: list[Metric] = []
+    split = {column for e in settings.estimates for column in e.per or ()} & {"plate", "replicate"}
     for source in settings.data:
-        wells, published = read_source(source, settings.library)
+        wells, published = read_source(source, settings.library, split=split)
         observations += wells
         metrics += published
     return make_problem(settings, observations, metrics)
@@ -77,7 +79,8 @@ def make_problem(settings: FitSettings, observations: Sequence[Observation], met
     design = make_design(signals, [library.drug(d) for d in drugs], cell_lines, volume=settings.volume)
     _fix(design, settings, problems)
     _check_noise(settings, observations, problems)
-    estimates = [_resolve(e, design, library, problems) for e in settings.estimates]
+    published = known_quantities([library.drug(d) for d in drugs])
+    estimates = [_resolve(e, design, library, published, problems) for e in settings.estimates]
     problems.raise_any()
     free = FreeParameters([e for e in estimates if e is not None], design.rows)
     _check_reach(free, settings, problems)
@@ -134,7 +137,9 @@ def _check_noise(settings: FitSettings, observations: Sequence[Observation], pro
             problems.add(rule, remedy, column=f"noise.{o.signal.readout}.kind", value=o.value)
 
 
-def _resolve(e: EstimateSettings, design: Design, library: Library, problems: Problems) -> Estimate | None:
+def _resolve(
+    e: EstimateSettings, design: Design, library: Library, published: Mapping[str, Quantity], problems: Problems
+) -> Estimate | None:
     key = f"estimate.{e.name}"
     target, where = SCALE_TARGET, e.where
     if e.target != SCALE_TARGET:
@@ -156,11 +161,37 @@ def _resolve(e: EstimateSettings, design: Design, library: Library, problems: Pr
         if values["start"] is not None
         else (_value(e.prior[0], unit, key, problems) if e.prior else default)
     )
-    prior = None
+    prior = _published_prior(target, published, scale, f"{key}.prior", problems) if e.library_prior else None
+    if prior is not None and values["start"] is None:
+        start = prior.median
     if e.prior and (median := _value(e.prior[0], unit, f"{key}.prior.median", problems)) is not None:
         prior = Prior(median, e.prior[1])
-    estimate = Estimate(target, e.name, per, scale, lower, upper, float(start or 0.0), prior, e.pooled, unit, where)
+    estimate = Estimate(
+        target, e.name, per, scale, lower, upper, float(start or 0.0), prior, _pool(e, scale), unit, where, e.hierarchy
+    )
     return estimate if _sensible(estimate, key, problems) else None
+
+
+def _pool(e: EstimateSettings, scale: Scale) -> float | None:
+    """Spread of pooled copies; where it is estimated, the scale of its prior: a factor of two, or one unit."""
+    return (2.0 if scale == "log" else 1.0) if e.hierarchy else e.pooled
+
+
+def _published_prior(
+    target: str, published: Mapping[str, Quantity], scale: Scale, key: str, problems: Problems
+) -> Prior | None:
+    """The library's value and spread as a prior."""
+    found = published.get(target)
+    remedy = "Write prior = { median = ..., spread = ... } instead."
+    if found is None:
+        problems.add("the library holds no common value of this parameter", remedy, column=key, value="library")
+    elif not found.log_sd or found.canonical <= 0:
+        problems.add("the library gives no spread for this parameter", remedy, column=key, value="library")
+    elif scale != "log":
+        problems.add("a prior from the library needs a log scale", 'Add scale = "log".', column=key, value="library")
+    else:
+        return Prior(found.canonical, float(np.exp(found.log_sd)))
+    return None
 
 
 def _parameter(target: str, model: Model) -> tuple[str, float, tuple[float, float]]:

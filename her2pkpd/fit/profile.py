@@ -16,6 +16,7 @@ from scipy.optimize import brentq, least_squares
 from her2pkpd.fit.intervals import Curvature, Interval, curvature, laplace
 from her2pkpd.fit.objective import Objective
 from her2pkpd.fit.optimise import Remembered
+from her2pkpd.fit.profile_curve import Point, ProfileCurve, point
 
 MAX_EVALUATIONS = 40
 """Of one constrained fit."""
@@ -37,7 +38,8 @@ class _Profile:
         u: coordinates of the optimum.
         best: objective at the optimum.
         slope: of all coordinates by this one at the optimum, where first constrained fits start.
-        ends: coordinates of the constrained fits done, by the value held.
+        ends: coordinates of the constrained fits done on this side, by the value held.
+        met: every constrained fit done.
         lowest: lowest objective met.
     """
 
@@ -47,6 +49,7 @@ class _Profile:
     best: float
     slope: np.ndarray
     ends: dict[float, np.ndarray] = field(default_factory=dict)
+    met: list[Point] = field(default_factory=list)
     lowest: float = np.inf
 
     def __call__(self, value: float) -> float:
@@ -77,6 +80,7 @@ class _Profile:
         )
         self.ends[value] = full(found.x).copy()
         cost = 2.0 * float(found.cost)
+        self.met.append(point(self.objective, self.i, self.ends[value], found.fun))
         self.lowest = min(self.lowest, cost)
         return float(np.sqrt(max(cost - self.best, 0.0)))
 
@@ -98,6 +102,7 @@ def profile(
     *,
     level: float = 0.95,
     progress: Callable[[int, int], None] | None = None,
+    keep: Callable[[ProfileCurve], None] | None = None,
 ) -> tuple[list[Interval], float]:
     """Profile-likelihood intervals of every unknown at an optimum; noise levels keep their Laplace intervals.
 
@@ -106,6 +111,7 @@ def profile(
         u: coordinates of the optimum, (n_unknowns,).
         level: probability of the interval.
         progress: called after every unknown with (finished, planned).
+        keep: called with the curve of every finished unknown, through the points the search has visited.
 
     Returns:
         One `Interval` per unknown, and the lowest objective met on the way: below that of `u` where `u` is no
@@ -119,11 +125,58 @@ def profile(
             own = _Profile(objective, i, u, best, curved.slope(i))
             intervals[i] = _interval(own, curved, intervals[i], level)
             lowest = min(lowest, own.lowest)
+            if keep is not None:
+                keep(_curve(own, curved.deviance(level)))
             if progress is not None:
                 progress(i + 1, len(objective.free))
     except KeyboardInterrupt:
         pass
     return intervals, lowest
+
+
+def trace_profile(
+    objective: Objective, u: np.ndarray, i: int, *, level: float = 0.95, points: int = 8, reach: float = 1.4
+) -> ProfileCurve:
+    """The profile of one unknown by continuation: small steps outwards, each from where the last one ended.
+
+    Args:
+        objective: the objective.
+        u: coordinates of the optimum, (n_unknowns,).
+        i: position of the unknown.
+        level: probability of the interval the curve must contain.
+        points: on each side, about.
+        reach: how far to go, in square roots of the interval's deviance.
+
+    Returns:
+        The `ProfileCurve`; a side ends at the bound, or where the model cannot be solved.
+    """
+    curved = curvature(objective, u)
+    own = _Profile(objective, i, u, objective(u).cost, curved.slope(i))
+    target = curved.deviance(level) ** 0.5
+    for side, bound in zip((-1.0, 1.0), (float(b[i]) for b in objective.bounds()), strict=True):
+        _walk(own, side, abs(bound - u[i]), curved.sd(i), reach * target, points)
+    return _curve(own, curved.deviance(level))
+
+
+def _walk(own: _Profile, side: float, far: float, sd: float, stop: float, points: int) -> None:
+    own.ends.clear()
+    rise, step = stop / points, max(sd, 1e-3 * far) * stop / points
+    distance, before = 0.0, 0.0
+    for _ in range(4 * points):
+        if distance >= far or before >= stop:
+            return
+        distance = min(distance + step, far)
+        now = own(own.u[own.i] + side * distance)
+        if not np.isfinite(now):
+            return
+        step *= float(np.clip(rise / max(now - before, 1e-9), 0.5, 2.0))
+        before = now
+
+
+def _curve(own: _Profile, threshold: float) -> ProfileCurve:
+    middle = point(own.objective, own.i, own.u, own.objective(own.u).residuals)
+    points = sorted([middle, *own.met], key=lambda p: float(p.u[own.i]))
+    return ProfileCurve(own.objective.names[own.i], own.i, own.objective.free.free[own.i].transform, points, threshold)
 
 
 def _interval(own: _Profile, curved: Curvature, plain: Interval, level: float) -> Interval:

@@ -45,6 +45,11 @@ def relation(readout: str) -> Relation:
     return _plain if readout.startswith("occupancy.") else RELATION[readout]
 
 
+def is_relative(readout: str) -> bool:
+    """Whether a read-out needs the untreated well."""
+    return relation(readout) is not _plain
+
+
 def output_of(readout: str, population: str) -> str:
     """Model output a read-out is made from."""
     own = readout if readout.startswith("occupancy.") else _MODEL_OUTPUT.get(readout, "N")

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
+from her2pkpd.fit.identify import Identifiability, identify
 from her2pkpd.fit.intervals import Interval, laplace
 from her2pkpd.fit.objective import Evaluation
 from her2pkpd.fit.optimise import Optimum, Progress, Start, multi_start
 from her2pkpd.fit.problem import FitProblem, load_problem
 from her2pkpd.fit.profile import profile
+from her2pkpd.fit.profile_curve import ProfileCurve
 from her2pkpd.fit.tables import (
     EFFICACY_DIFFERENCE,
     POTENCY_FOLD,
@@ -22,6 +26,19 @@ from her2pkpd.fit.tables import (
 
 WORSE = 0.1
 """How much lower than the optimum's a constrained fit's -2 log posterior may be: what step control leaves."""
+
+
+class Sampled(Protocol):
+    """What a posterior can say of itself here; `her2pkpd.posterior` makes them."""
+
+    @property
+    def flat(self) -> np.ndarray:
+        """(n_draws, n_unknowns) unknowns."""
+        ...
+
+    def summary(self) -> str:
+        """A few lines."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,8 @@ class FitResult:
         intervals: one per unknown.
         covariance: of the coordinates, (n_unknowns, n_unknowns).
         lowest: the lowest objective met; below that of the best start if profiles found a better optimum.
+        curves: profiles through the points that the search for the intervals has visited; empty without profiles.
+        posterior: draws of the posterior, where ``[method] sample`` asked for them.
     """
 
     problem: FitProblem
@@ -43,6 +62,16 @@ class FitResult:
     intervals: list[Interval]
     covariance: np.ndarray
     lowest: float
+    posterior: Sampled | None = None
+    curves: tuple[ProfileCurve, ...] = ()
+
+    @cached_property
+    def identifiability(self) -> Identifiability:
+        """What these data determine, by Fisher information, profiles and draws, as far as there are any."""
+        draws = None if self.posterior is None else self.posterior.flat
+        return identify(
+            self.problem.objective, self.optimum.best.u, intervals=self.intervals, curves=self.curves, draws=draws
+        )
 
     @property
     def parameters(self) -> pd.DataFrame:
@@ -93,6 +122,8 @@ class FitResult:
         if self.interrupted:
             fewer = "starts" if self.optimum.interrupted else "profile intervals"
             lines.append(f"  WARNING    interrupted: fewer {fewer} than asked for")
+        if self.posterior is not None:
+            lines.append(self.posterior.summary())
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -137,7 +168,7 @@ def fit(
     )
     evaluation = problem.objective(optimum.best.u)
     intervals, covariance = laplace(problem.objective, optimum.best.u)
-    lowest = optimum.best.cost
+    lowest, curves = optimum.best.cost, list[ProfileCurve]()
     if method.intervals == "profile" and not optimum.interrupted:
-        intervals, lowest = profile(problem.objective, optimum.best.u, progress=on_profile)
-    return FitResult(problem, optimum, evaluation, intervals, covariance, lowest)
+        intervals, lowest = profile(problem.objective, optimum.best.u, progress=on_profile, keep=curves.append)
+    return FitResult(problem, optimum, evaluation, intervals, covariance, lowest, curves=tuple(curves))

@@ -12,7 +12,14 @@ from her2pkpd.fit.readouts import RELATION
 from her2pkpd.library import CellLine, Drug, Library, read_library
 from her2pkpd.settings import Section, nearest, read_settings
 
-NOISE_KINDS = ("normal", "log-normal", "student-t")
+NOISE_KINDS = ("normal", "log-normal", "student-t", "proportional", "combined")
+SAMPLERS = ("none", "nuts", "laplace", "smc")
+PER = ("cell_line", "assay", "plate", "replicate")
+"""Columns an estimate may have a copy per value of."""
+
+GROUPS = ("plate", "replicate", "block", "cell_line", "assay")
+"""Columns whose groups may share an unknown scale or offset."""
+
 SCALES = ("log", "logit", "linear")
 TOLERANCES = (1e-12, 1e-2)
 
@@ -50,11 +57,13 @@ class EstimateSettings:
     prior: tuple[str | float, float] | None
     pooled: float | None
     where: tuple[tuple[str, tuple[str, ...]], ...]
+    hierarchy: bool = False
+    library_prior: bool = False
 
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """``[method]``: how hard to look, and how intervals are made."""
+    """``[method]``: how hard to look, how intervals are made, and how the posterior is sampled."""
 
     starts: int = 8
     seed: int = 1
@@ -62,6 +71,12 @@ class MethodSettings:
     rtol: float = 1e-7
     engine: str = "auto"
     intervals: str = "profile"
+    sample: str = "none"
+    draws: int = 1000
+    chains: int = 4
+    warmup: int = 300
+    target: float = 0.85
+    init: str = "laplace"
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,7 @@ def read_fit_settings(path: str | Path) -> FitSettings:
     estimates = _estimates(top, library)
     noise, metric_noise = _noise(top.section("noise"), library)
     method = _method(top.section("method"))
+    top.has("design")  # read by `her2pkpd.design`, where there is one
     top.finish()
     top.problems.raise_any()
     return FitSettings(path, title, data, volume, overrides, estimates, noise, metric_noise, method, library)
@@ -110,7 +126,7 @@ def read_fit_settings(path: str | Path) -> FitSettings:
 
 def _data(top: Section, path: Path, library: Library) -> tuple[DataSource, ...]:
     sections = top.sections("data")
-    if not sections:
+    if not sections and not top.has("design"):
         top.problems.add("needs at least one [[data]] table", 'Write [[data]] with file = "plate.csv".', column="data")
     sources = []
     for section in sections:
@@ -145,10 +161,10 @@ def _estimates(top: Section, library: Library) -> tuple[EstimateSettings, ...]:
 
 def _estimate(section: Section, name: str, library: Library) -> EstimateSettings | None:
     shared = section.flag("shared", None)
-    per = section.get("per", (str, list), None, words='"cell_line", "assay" or a list of them')
+    per = section.get("per", (str, list), None, words="one of " + ", ".join(PER) + ", or a list of them")
     columns = (per,) if isinstance(per, str) else tuple(per) if per is not None else None
-    if columns is not None and not all(c in ("cell_line", "assay") for c in columns):
-        section.complain("per", 'must name "cell_line", "assay" or both', "Correct the list.")
+    if columns is not None and not all(c in PER for c in columns):
+        section.complain("per", f"must name some of {', '.join(PER)}", "Correct the list.")
         columns = None
     if shared is not None:
         if shared and columns:
@@ -158,7 +174,8 @@ def _estimate(section: Section, name: str, library: Library) -> EstimateSettings
     lines = ("cell_line", _names(where, "cell_line", library.cell_line)) if where.has("cell_line") else None
     assays = ("assay", where.texts("assay", ()) or ()) if where.has("assay") else None
     limits = tuple(limit for limit in (lines, assays) if limit is not None)
-    pooled = section.number("pooled", None)
+    hierarchy = section.table.get("pooled") == "estimate"
+    pooled = None if hierarchy and section.has("pooled") else section.number("pooled", None)
     if pooled is not None and pooled <= 0:
         section.complain(
             "pooled", "must be positive", "On a log scale give the fold of one standard deviation, such as 2."
@@ -169,11 +186,15 @@ def _estimate(section: Section, name: str, library: Library) -> EstimateSettings
     }
     return EstimateSettings(
         name, section.text("parameter", name) or name, columns, section.text("scale", None, choices=SCALES),
-        plain["lower"], plain["upper"], plain["start"], _prior(section), pooled, limits,
+        plain["lower"], plain["upper"], plain["start"], _prior(section), pooled, limits, hierarchy,
+        section.table.get("prior") == "library",
     )  # fmt: skip
 
 
 def _prior(section: Section) -> tuple[str | float, float] | None:
+    if section.table.get("prior") == "library":
+        section.has("prior")
+        return None
     prior = section.section("prior")
     if not prior.table:
         return None
@@ -196,12 +217,49 @@ def _noise(section: Section, library: Library) -> tuple[dict[str, Noise], Metric
         if name not in RELATION and not name.startswith("occupancy."):
             known = [*RELATION, "occupancy.<drug>", *plain]
             section.problems.add("is not a read-out", nearest(name, known), column=section.name(name))
-        own = section.section(name)
-        kind = own.text("kind", "normal", choices=NOISE_KINDS)
-        sd = _positive(own, "sd", None, "Leave it out to estimate it.")
-        df = _positive(own, "df", 4.0, "4 is a common choice.")
-        noise[library.spelt(name)] = Noise(kind or "normal", sd, df or 4.0, bool(own.flag("file_sd", True)))
+        noise[library.spelt(name)] = _read_out_noise(section.section(name))
     return noise, MetricNoise(plain["potency"], plain["efficacy"])
+
+
+def _read_out_noise(own: Section) -> Noise:
+    kind = own.text("kind", "normal", choices=NOISE_KINDS) or "normal"
+    sd = _positive(own, "sd", None, "Leave it out to estimate it.")
+    df = _positive(own, "df", 4.0, "4 is a common choice.")
+    cv = _positive(own, "cv", None, "Leave it out to estimate it.")
+    scale, offset = (own.text(key, "", choices=GROUPS) for key in ("scale", "offset"))
+    spread = _positive(own, "scale_spread", None, "Leave it out where nothing is known of the scales.")
+    shift = _positive(own, "offset_sd", None, "Leave it out where nothing is known of the offsets.")
+    priors = tuple((level, prior) for level in ("sd", "cv") if (prior := _level_prior(own, level)) is not None)
+    noise = Noise(kind, sd, df or 4.0, bool(own.flag("file_sd", True)), cv, scale, offset, spread, shift, priors)
+    _check_noise(own, noise)
+    return noise
+
+
+def _level_prior(own: Section, level: str) -> tuple[float, float] | None:
+    prior = own.section(f"{level}_prior")
+    if not prior.table:
+        return None
+    median, spread = (_positive(prior, key, None, "Give a number.") for key in ("median", "spread"))
+    if median is None or spread is None or spread <= 1:
+        prior.complain(
+            "spread", "a prior needs a median and a spread above 1", "Write { median = 0.05, spread = 1.5 }."
+        )
+        return None
+    return median, spread
+
+
+def _check_noise(own: Section, noise: Noise) -> None:
+    if own.has("cv") and not noise.follows:
+        own.complain("cv", f"means nothing for {noise.kind} noise", 'Use kind = "proportional" or "combined".')
+    if noise.grouped and noise.kind not in ("normal", "log-normal"):
+        remedy = 'Use kind = "normal" or "log-normal".'
+        own.complain("scale" if noise.scale else "offset", f"is not solved for {noise.kind} noise", remedy)
+    if noise.offset and noise.kind == "log-normal":
+        own.complain("offset", "log-normal noise knows no offset", 'Use kind = "normal".')
+    if noise.scale and noise.offset and noise.scale != noise.offset:
+        own.complain("offset", "must name the same column as scale", "Use one grouping for both.")
+    if noise.scale and noise.kind == "log-normal" and noise.scale_spread is not None and noise.scale_spread <= 1:
+        own.complain("scale_spread", "must be above 1", "Give the fold that one standard deviation spans, such as 1.2.")
 
 
 def _positive(section: Section, key: str, default: float | None, remedy: str) -> Any:
@@ -220,7 +278,21 @@ def _method(section: Section) -> MethodSettings:
         _tolerance(section, default.rtol),
         section.text("engine", default.engine, choices=("auto", "kernel", "reference")),
         section.text("intervals", default.intervals, choices=("profile", "laplace")),
+        section.text("sample", default.sample, choices=SAMPLERS),
+        section.integer("draws", default.draws, low=10, high=1_000_000),
+        section.integer("chains", default.chains, low=2, high=256),
+        section.integer("warmup", default.warmup, low=50, high=1_000_000),
+        _acceptance(section, default.target),
+        section.text("init", default.init, choices=("laplace", "pathfinder")),
     )
+
+
+def _acceptance(section: Section, default: float) -> float:
+    value = section.number("target", default)
+    if not 0.5 <= value <= 0.999:
+        section.complain("target", "must lie between 0.5 and 0.999", f"Leave it out to use {default:g}.")
+        return default
+    return value
 
 
 def _tolerance(section: Section, default: float) -> float:

@@ -1,6 +1,6 @@
 """From data files to what the objective compares: observed wells and published metrics."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,15 @@ from her2pkpd.fit.settings import DataSource
 from her2pkpd.library import CellLine, Drug, Library
 
 
-def read_source(source: DataSource, library: Library) -> tuple[list[Observation], list[Metric]]:
+def read_source(
+    source: DataSource, library: Library, *, split: Collection[str] = ()
+) -> tuple[list[Observation], list[Metric]]:
     """Read one data source of a fit.
 
     Args:
         source: the file and what to take from it.
         library: the drugs and cell lines known, under any of their names.
+        split: columns ("plate", "replicate") whose values keep wells apart, for estimates made per such a column.
 
     Returns:
         Observations (of plates) and metrics (of tables of published values); one of them is empty.
@@ -44,7 +47,7 @@ def read_source(source: DataSource, library: Library) -> tuple[list[Observation]
         )
         if source.drugs:
             plate = plate.select(drug=source.drugs)
-    return plate_observations(plate, library, assay=source.assay, seeded=source.seeded), []
+    return plate_observations(plate, library, assay=source.assay, seeded=source.seeded, split=split), []
 
 
 def _library_ccle(source: DataSource, library: Library) -> Plate:
@@ -75,7 +78,9 @@ def _library_name(name: str, load: Callable[[str], Drug | CellLine]) -> str | No
         return None
 
 
-def plate_observations(plate: Plate, library: Library, *, assay: str = "", seeded: float = 5000.0) -> list[Observation]:
+def plate_observations(
+    plate: Plate, library: Library, *, assay: str = "", seeded: float = 5000.0, split: Collection[str] = ()
+) -> list[Observation]:
     """Every well of a plate that says something about a treatment.
 
     Untreated wells of relative read-outs are the reference itself and are left out; counts at time zero set the
@@ -86,6 +91,7 @@ def plate_observations(plate: Plate, library: Library, *, assay: str = "", seede
         library: its drugs.
         assay: name of the screen.
         seeded: cells seeded where the plate does not say.
+        split: as in `read_source`.
 
     Raises:
         InputError: for read-outs the well cannot predict.
@@ -115,7 +121,8 @@ def plate_observations(plate: Plate, library: Library, *, assay: str = "", seede
             continue
         if readout == "occupancy":
             readout = f"occupancy.{_antibody(row, plate, library, problems)}"
-        treatment = Treatment(str(row["cell_line"]), assay, at_start, doses)
+        groups = (str(row[column]) if column in split else "" for column in ("plate", "replicate"))
+        treatment = Treatment(str(row["cell_line"]), assay, at_start, doses, *groups)
         sd = None if np.isnan(row["sd"]) or row["sd"] <= 0 else float(row["sd"])
         label = tuple((k, row[k]) for k in ("row", "replicate", "plate", "block"))
         observations.append(Observation(Signal(treatment, float(row["time"]), readout), float(row["value"]), sd, label))

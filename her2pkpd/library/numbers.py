@@ -1,9 +1,13 @@
 """A number of the library: value and unit as published, spread, source."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from her2pkpd.sources import Source
+
+Z95 = 1.959963984540054
+"""Half-width of the central 95 % of a normal distribution, in standard deviations."""
 
 
 def number_text(value: float) -> str:
@@ -56,6 +60,12 @@ class Quantity:
     spread: Spread | None
     source: Source
     description: str = ""
+
+    @property
+    def log_sd(self) -> float:
+        """Standard deviation of the logarithm, the ends of the spread taken as a 95 % range; 0 without a spread."""
+        low, high = (self.spread.low, self.spread.high) if self.spread else (0.0, 0.0)
+        return math.log(high / low) / (2 * Z95) if 0 < low < high else 0.0
 
     def __str__(self) -> str:
         unit = "" if self.unit == "1" else f" {self.unit}"

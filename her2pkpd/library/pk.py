@@ -5,7 +5,7 @@ and Km of one study mean nothing in another.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,7 +28,13 @@ PAYLOAD_UNITS = {
     "CL": "L/h",
     "Vc": "L",
 }
+MICRO = {"CL": ("ke", "Vc"), "Q": ("K12", "Vc"), "Vp": ("K12", "Vc", "K21")}
+"""Clearances and volumes of models that were published in rate constants: CL = ke*Vc, Q = K12*Vc, Vp = Q/K21."""
+
 _UNITS = {
+    "ke": "1/h",
+    "K12": "1/h",
+    "K21": "1/h",
     "CL": "L/h",
     "Q": "L/h",
     "Q2": "L/h",
@@ -161,6 +167,8 @@ class PharmacokineticModel:
     ) -> dict[str, Any]:
         """Parameters of patients, canonical units: typical value * covariate effects * exp(deviate).
 
+        A model published in rate constants (`MICRO`) gives clearances and volumes: its Q and Vp follow Vc.
+
         Args:
             covariates: arrays by name, (L,) each, in the unit of `covariates`; one that is missing is at its reference.
             deviates: log deviates by parameter, (L,) each.
@@ -174,6 +182,11 @@ class PharmacokineticModel:
                 values[effect.parameter] = values[effect.parameter] * effect.multiplier(covariates[effect.covariate])
         for name, deviate in (deviates or {}).items():
             values[name] = values[name] * portable.exp(deviate)
+        if "ke" in values:
+            values["CL"] = values.pop("ke") * values["Vc"]
+        if "K12" in values:
+            values["Q"] = values.pop("K12") * values["Vc"]
+            values["Vp"] = values["Q"] / values.pop("K21")
         return values
 
     def individual(
@@ -182,6 +195,13 @@ class PharmacokineticModel:
         """`individuals` for one patient."""
         many = {name: np.asarray(deviate) for name, deviate in (deviates or {}).items()}
         return {name: float(value) for name, value in self.individuals(covariates, many).items()}
+
+    def moved_by(self, covariates: Iterable[str]) -> set[str]:
+        """Names in `individual` of the parameters that any of the covariates moves."""
+        chosen = set(covariates)
+        moved = {e.parameter for e in self.effects if e.covariate in chosen}
+        through = {name for name, parts in MICRO.items() if parts[0] in self.parameters and moved & set(parts)}
+        return (moved | through) - {part for parts in MICRO.values() for part in parts if part != "Vc"}
 
     def released_individuals(self, covariates: Mapping[str, Any]) -> dict[str, Any]:
         """Constants of the released payload, by name as `individuals`; see `PAYLOAD_UNITS`."""
@@ -224,7 +244,8 @@ def _read(name: str, table: Table, molar_mass: float, problems: Problems) -> Pha
     source = read_source(table, key, problems)
     given = table.get("parameters", {})
     check_keys(given, _UNITS, f"{key}.parameters", problems)
-    for needed in ("Vc", "CL") if table.get("linear", True) else ("Vc",):
+    elimination = ("CL",) if table.get("linear", True) and "ke" not in given else ()
+    for needed in ("Vc", *elimination, *(("K21",) if "K12" in given else ())):
         if needed not in given:
             problems.add("is missing", f"Give {needed} with its unit.", column=f"{key}.parameters.{needed}")
     shared = {"citation": source.citation, "certainty": source.certainty} if source else {}
@@ -234,6 +255,10 @@ def _read(name: str, table: Table, molar_mass: float, problems: Problems) -> Pha
     if power not in ("ln(1 + CV^2)", "CV^2"):
         rule = 'cv_convention must be "ln(1 + CV^2)" or "CV^2"'
         problems.add(rule, "Say how the CV was made from omega^2.", column=f"{key}.cv_convention", value=power)
+    for macro, (constant, *_) in MICRO.items():
+        if macro in given and constant in given:
+            rule, remedy = f"stands beside {constant}, which says the same", "Keep one of the two."
+            problems.add(rule, remedy, column=f"{key}.parameters.{macro}", value=given[macro])
     for which, entry in given.items():
         place, unit = f"{key}.parameters.{which}", _UNITS.get(which)
         quantity = read_quantity({**shared, **entry}, place, problems, unit=unit, molar_mass=molar_mass)

@@ -76,12 +76,19 @@ class Population:
         return [with_derived(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def with_derived(covariates: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds the body surface area (Mosteller) where weight and height are known; values may be arrays."""
+def with_derived(covariates: Mapping[str, Any], *, height: float = 160.0) -> dict[str, Any]:
+    """Adds body surface area (Mosteller) and body mass index; values may be arrays.
+
+    Args:
+        covariates: by name.
+        height: cm, for the surface area where no height is given; a body mass index is not made from it.
+    """
     found = dict(covariates)
     if "bsa" not in found and "weight" in found:
-        bsa = np.sqrt(found["weight"] * found.get("height", 160.0) / 3600.0)
+        bsa = np.sqrt(found["weight"] * found.get("height", height) / 3600.0)
         found["bsa"] = bsa if np.ndim(bsa) else float(bsa)
+    if "bmi" not in found and "weight" in found and "height" in found:
+        found["bmi"] = found["weight"] / (found["height"] / 100.0) ** 2
     return found
 
 

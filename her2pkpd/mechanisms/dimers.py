@@ -6,7 +6,8 @@ number. HER2:HER3 also forms without ligand, far more weakly; ligand then binds 
 monomer as it strengthens the dimer (detailed balance of the square).
 
 What antibodies do to pairing is published: domain II on its dimerisation arm blocks the ligand-driven pairs and leaves
-HER2:HER2 and ligand-independent HER2:HER3; domain IV blocks ligand-independent HER2:HER3 only and leaves HER2:HER2.
+HER2:HER2 and ligand-independent HER2:HER3; domain IV takes apart ligand-independent HER2:HER3 only, and not all of it,
+and leaves HER2:HER2.
 
 Species are copies per cell; the membrane's "volume" N*1e9/NA turns them into nmol, so that the medium pays for what
 binds.
@@ -14,10 +15,11 @@ binds.
 
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from typing import Any
 
 from her2pkpd.mechanisms.population import count
 from her2pkpd.mechanisms.receptors import ReceptorState
-from her2pkpd.model import Builder
+from her2pkpd.model import Builder, Scope
 from her2pkpd.units import AVOGADRO
 
 RECEPTORS = ("HER2", "EGFR", "HER3", "HER4")
@@ -48,12 +50,20 @@ class Form:
 
 @dataclass(frozen=True)
 class Dimer:
-    """A pair of forms; `affinity` names its dissociation constant and `koff` its rate of falling apart."""
+    """A pair of forms; `affinity` names its dissociation constant and `koff` its rate of falling apart.
+
+    An antibody on domain IV that has `uncoupled` the pair divides its dissociation constant by `weight`.
+    """
 
     one: Form
     two: Form
     affinity: str
     koff: str
+    uncoupled: bool = False
+
+    def weight(self, p: Scope) -> Any:
+        """Share of its strength that the pair keeps: less than one where an antibody pulls it apart."""
+        return 1.0 - p["dimer.uncoupling"] if self.uncoupled else 1.0
 
     def species(self, population: str) -> str:
         """Species name, such as ``HER2|HER3:NRG1.SK-BR-3``."""
@@ -94,7 +104,7 @@ def _pair(a: Form, b: Form) -> Dimer | None:
     if kinds == ("HER2", "HER2"):
         return Dimer(a, b, "dimer.K_HER2_HER2", "dimer.koff")
     if kinds == ("HER2", "HER3") and not b.ligand:
-        return None if a.domain_iv else Dimer(a, b, "dimer.K_HER2_HER3", "dimer.koff")
+        return Dimer(a, b, "dimer.K_HER2_HER3", "dimer.koff", uncoupled=bool(a.domain_iv))
     if not (a.open and b.open) or a.domain_ii or b.domain_ii:
         return None
     name = {
@@ -123,7 +133,8 @@ def dimerisation(build: Builder, population: str, pairs: list[Dimer]) -> None:
     pairing leave the number of homodimers as it is.
 
     Args:
-        build: the model; must hold each pair's ``dimer.K_...`` (copies/cell) and the two rates ``dimer.koff``,
+        build: the model; must hold each pair's ``dimer.K_...`` (copies/cell), ``dimer.uncoupling`` (the share of
+            ligand-independent HER2:HER3 that an antibody on domain IV takes apart) and the two rates ``dimer.koff``,
             ``dimer.koff_driven`` (1/h).
         population: name of the population.
         pairs: those that form.
@@ -138,7 +149,7 @@ def dimerisation(build: Builder, population: str, pairs: list[Dimer]) -> None:
             f"{a} pairs with {b}",
             {a: -2, ab: 1} if a == b else {a: -1, b: -1, ab: 1},
             lambda s, p, d=pair, a=a, b=b, ab=ab, times=times: (
-                p[d.koff] * (times * s[a] * s[b] / p[d.affinity] - s[ab])
+                p[d.koff] * (times * s[a] * s[b] * d.weight(p) / p[d.affinity] - s[ab])
             ),
             equation=f"koff*({'2*' if times == 2 else ''}[{a}]*[{b}]/K - [{ab}])",
         )
@@ -158,23 +169,25 @@ def ligand_binding(build: Builder, population: str, present: list[Form], pairs: 
     """
     for form in present:
         if form.ligand:
-            _bind(build, form.ligand, Form(form.receptor).species(population), form.species(population), None)
+            _bind(build, form.ligand, Form(form.receptor).species(population), form.species(population))
     by_forms = {d.forms: d for d in pairs}
     for pair in pairs:
         bare = by_forms.get((pair.one, Form(pair.two.receptor)))
         if pair.two.ligand and bare and bare is not pair:
-            square = (pair.affinity, bare.affinity)
-            _bind(build, pair.two.ligand, bare.species(population), pair.species(population), square)
+            _bind(build, pair.two.ligand, bare.species(population), pair.species(population), (pair, bare))
 
 
-def _bind(build: Builder, ligand: str, free: str, bound: str, square: tuple[str, str] | None) -> None:
+def _bind(build: Builder, ligand: str, free: str, bound: str, square: tuple[Dimer, Dimer] | None = None) -> None:
+    def tightened(p: Scope) -> Any:
+        if not square:
+            return 1.0
+        driven, bare = square
+        return p[driven.affinity] * bare.weight(p) / p[bare.affinity]
+
     build.reaction(
         f"{ligand} binds {free}",
         {free: -1, bound: 1},
-        lambda s, p: (
-            p[f"{ligand}.kon"]
-            * (s[ligand] * s[free] - p[f"{ligand}.KD"] * (p[square[0]] / p[square[1]] if square else 1.0) * s[bound])
-        ),
+        lambda s, p: p[f"{ligand}.kon"] * (s[ligand] * s[free] - p[f"{ligand}.KD"] * tightened(p) * s[bound]),
         equation=f"kon*([{ligand}]*[{free}] - KD{'*K/K0' if square else ''}*[{bound}])",
     )
 

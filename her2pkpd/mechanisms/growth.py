@@ -33,7 +33,15 @@ def crowding(build: Builder, populations: Sequence[str]) -> None:
     )
 
 
-def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str] = (), damaged: bool = False) -> None:
+def signal_driven_growth(
+    build: Builder,
+    population: str,
+    *,
+    toxic: Sequence[str] = (),
+    damaged: bool = False,
+    effectors: bool = False,
+    survival: str = "",
+) -> None:
     """Division and death of one population.
 
     Adds the quantities ``mu.<population>`` (division, 1/h) and ``death.<population>`` (1/h).
@@ -44,7 +52,10 @@ def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str
             (nM), ``kmax_off`` (1/h) and ``h_off``, with the IC50 multiplied by ``<population>.tolerance``.
         population: name of the population; ``signal.<population>`` and ``crowding`` must exist or come later.
         toxic: drugs in the medium with toxicity off the HER2 family.
+        survival: quantity that says how far apoptosis is held off (1 all, 0 not), in place of the Hill function of
+            the signal with ``S_crit`` and ``n_crit``.
         damaged: whether payloads kill these cells; damaged cells do not divide (see `her2pkpd.mechanisms.dying`).
+        effectors: whether effector cells kill as well, at ``adcc.<population>`` (see `her2pkpd.mechanisms.adcc`).
     """
 
     def own(p: Scope, name: str) -> Any:
@@ -58,8 +69,9 @@ def signal_driven_growth(build: Builder, population: str, *, toxic: Sequence[str
         return LN2 / own(p, "doubling_time") * (1.0 - own(p, "w") + own(p, "w") * drive) * s["crowding"] * dividing(s)
 
     def death(s: Scope, p: Scope) -> Any:
-        total = own(p, "k_apo") * (1.0 - hill(s[f"signal.{population}"], own(p, "S_crit"), p["n_crit"]))
-        return total + _toxicity(s, p, toxic, own(p, "tolerance"))
+        held = s[survival] if survival else hill(s[f"signal.{population}"], own(p, "S_crit"), p["n_crit"])
+        total = own(p, "k_apo") * (1.0 - held) + _toxicity(s, p, toxic, own(p, "tolerance"))
+        return total + s[f"adcc.{population}"] if effectors else total
 
     cells = count(population)
     build.quantity(f"mu.{population}", division, "1/h", "division rate")

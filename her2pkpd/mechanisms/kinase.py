@@ -7,8 +7,9 @@ Covalent:    dX/dt = kinact*I/KI/(1 + sum of I/KI)*F - (kturn + mu)*X   recovery
 
 The sum runs over all covalent inhibitors, which share the pocket in the fast step before the bond forms.
 
-Ki in cells is left as a parameter of its own, because Ki*(1 + ATP/Km) over-predicts for inhibitors that prefer
-an inactive conformation, lapatinib and tucatinib among them.
+Ki in cells is left as a parameter of its own, because Cheng-Prusoff's Ki*(1 + ATP/Km) over-predicts for inhibitors that
+prefer an inactive conformation, lapatinib and tucatinib among them. Where ATP is to be explicit it is
+Ki*(1 + ATP/Km)/over_prediction, with the factor by which the full correction is too large as a parameter.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,22 @@ class Inhibitor:
 
     drug: str
     mode: Literal["reversible", "covalent"]
+    competes: bool = False
+    """Whether its constant follows ATP: see `cellular_Ki`."""
+
+
+def cellular_Ki(biochemical: Any, ATP: Any, Km: Any, over_prediction: Any = 1.0) -> Any:
+    """Apparent constant in cells of an inhibitor that competes with ATP, in the unit of `biochemical`.
+
+    Args:
+        biochemical: constant without ATP.
+        ATP: in the cell, in the unit of `Km`.
+        Km: of the kinase for ATP.
+        over_prediction: by what factor the full correction is too large; 1 is Cheng and Prusoff.
+
+    Source: Cheng & Prusoff 1973 Biochem Pharmacol 22:3099.
+    """
+    return biochemical * (1.0 + ATP / Km) / over_prediction
 
 
 def inhibitor_in_medium(build: Builder, drug: str) -> None:
@@ -47,7 +64,9 @@ def kinase_inhibition(build: Builder, population: str, kinase: str, inhibitors: 
 
     Args:
         build: the model; must hold ``kturn.<kinase>`` (1/h) and, per drug, ``<drug>.<kinase>.Ki`` (nM) with
-            ``<drug>.<kinase>.koff`` (1/h), or ``<drug>.<kinase>.kinact`` (1/h) with ``<drug>.<kinase>.KI`` (nM).
+            ``<drug>.<kinase>.koff`` (1/h), or ``<drug>.<kinase>.kinact`` (1/h) with ``<drug>.<kinase>.KI`` (nM). For
+            a reversible one that competes with explicit ATP ``<drug>.<kinase>.Ki_biochemical`` (nM) and
+            ``<drug>.<kinase>.over_prediction`` in place of its Ki, and ``ATP`` and ``<kinase>.Km_ATP`` (nM).
         population: name of the population; the quantity ``mu.<population>`` must exist.
         kinase: "HER2" or "EGFR".
         inhibitors: those present; none leaves the kinase fully active.
@@ -67,7 +86,7 @@ def kinase_inhibition(build: Builder, population: str, kinase: str, inhibitors: 
     covalent = [i.drug for i in inhibitors if i.mode == "covalent"]
     for inhibitor, name in zip(inhibitors, held, strict=True):
         if inhibitor.mode == "reversible":
-            _reversible(build, population, kinase, inhibitor.drug, name)
+            _reversible(build, population, kinase, inhibitor, name)
         else:
             _covalent(build, population, kinase, inhibitor.drug, name, covalent)
         build.reaction(
@@ -78,12 +97,20 @@ def kinase_inhibition(build: Builder, population: str, kinase: str, inhibitors: 
         )
 
 
-def _reversible(build: Builder, population: str, kinase: str, drug: str, name: str) -> None:
+def _reversible(build: Builder, population: str, kinase: str, inhibitor: Inhibitor, name: str) -> None:
+    drug = inhibitor.drug
     free, key = active(kinase, population), f"{drug}.{kinase}"
+
+    def constant(p: Scope) -> Any:
+        if not inhibitor.competes:
+            return p[f"{key}.Ki"]
+        given = (p[f"{key}.Ki_biochemical"], p["ATP"], p[f"{kinase}.Km_ATP"], p[f"{key}.over_prediction"])
+        return cellular_Ki(*given)
+
     build.reaction(
         f"{drug} binds the {kinase} kinase in {population}",
         {name: 1},
-        lambda s, p: p[f"{key}.koff"] * (s[drug] / p[f"{key}.Ki"] * s[free] - s[name]),
+        lambda s, p: p[f"{key}.koff"] * (s[drug] / constant(p) * s[free] - s[name]),
         equation=f"koff*([{drug}]/Ki*free - [{name}])",
     )
 

@@ -9,7 +9,7 @@ Ligand-driven dimers are far from linear (a >> 1) and so resist inhibitors; spon
     RAF, MEK   low-pass, MEK saturating;  ERK  kE*MEK^2/(K^2 + MEK^2)*(1 - ERK) - (kd0 + kD*DUSP)*ERK
     DUSP6 mRNA and protein follow ERK^2/(K^2 + ERK^2) slowly
     PIP3  k_pi*(PI3K input)*(1 - PIP3) - k_pt*PTEN*PIP3;  input: HER3 and other tails, /(1 + f_GAB*GAB) (ERK -| PI3K),
-          plus IRS1, which S6K takes away
+          plus IRS1, which S6K takes away, plus what mutant PIK3CA does without receptors
     AKT   ka*PIP3/(Ka + PIP3)*(1 - AKT)*(1 - allosteric) - kda*AKT*(1 - protection*ATP-competitive)
     S6K, IRS1, FOXO and HER3 mRNA follow (AKT -| FOXO -> HER3)
 
@@ -111,13 +111,13 @@ def _activity(pair: Dimer) -> str:
 def signalling_network(build: Builder, population: str) -> None:
     """The two pathways, their feedbacks, and the read-outs.
 
-    Adds ``pAKT`` and ``pERK`` (relative to untreated), ``AKT_activity``, ``HER3_expression`` and ``signal``, the
-    survival signal share_AKT*AKT activity + (1 - share_AKT)*ERK, relative to untreated.
+    Adds ``pAKT`` and ``pERK`` (relative to untreated), ``AKT_activity`` and ``signal``, what drives division:
+    share_AKT*AKT activity + (1 - share_AKT)*ERK, relative to untreated.
 
     Args:
         build: the model; must hold the parameters ``net.*`` and, of the population, ``PTEN``, ``PI3K``, ``RAS``
-            (relative to wild type), and the untreated ``AKT0``, ``ERK0``, ``FOXO0`` that `systems.cell.baseline`
-            sets.
+            (relative to wild type), ``PIK3CA`` (1 where mutated, else 0), and the untreated ``AKT0``, ``ERK0``,
+            ``FOXO0`` that `systems.cell.baseline` sets.
         population: name of the population.
     """
     for name in STATES:
@@ -140,17 +140,11 @@ def _read_outs(build: Builder, population: str) -> None:
     build.quantity(own("pAKT"), lambda s, p: s[own("AKT")] / p[f"{population}.AKT0"], "relative to untreated", "pAKT")
     build.quantity(own("pERK"), lambda s, p: s[own("ERK")] / p[f"{population}.ERK0"], "relative to untreated", "pERK")
 
-    def survival(s: Scope, p: Scope) -> Any:
+    def drive(s: Scope, p: Scope) -> Any:
         akt, erk = s[own("AKT_activity")] / p[f"{population}.AKT0"], s[own("pERK")]
         return p["net.share_AKT"] * akt + (1.0 - p["net.share_AKT"]) * erk
 
-    build.quantity(own("signal"), survival, "relative to untreated", "survival signal of AKT and ERK")
-    build.quantity(
-        own("survival"),
-        lambda s, p: hill(s[own("signal")], p["net.S_survival"], p["net.n_survival"]),
-        "1",
-        "output of the survival switch",
-    )
+    build.quantity(own("signal"), drive, "relative to untreated", "what drives division: AKT and ERK")
 
 
 def _recruited(population: str, s: Scope, p: Scope, pathway: str) -> Any:
@@ -192,6 +186,7 @@ def _pi3k(population: str) -> dict[str, Any]:
     def pip3(s: Scope, p: Scope) -> Any:
         tails = _recruited(population, s, p, "G") / (1.0 + p["net.f_GAB1"] * s[own("GAB1p")])
         lipid = (tails + p["net.G_IRS1"] * s[own("IRS1")]) * p[f"{population}.PI3K"]
+        lipid = lipid + p["net.G_PIK3CA"] * p[f"{population}.PIK3CA"]
         lipid = lipid * (1.0 - s[own("inhibited.PI3K")])
         return p["net.k_PIP3"] * (lipid * (1.0 - s[own("PIP3")]) - p[f"{population}.PTEN"] * s[own("PIP3")])
 

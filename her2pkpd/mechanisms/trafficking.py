@@ -1,11 +1,14 @@
 """How ErbB receptors reach and leave the membrane: synthesis, internalisation, shedding of the HER2 ectodomain.
 
-Trafficking is the net set (recycling inside the rates; see `her2pkpd.mechanisms.receptors`). Without ligand every
-form of HER2, HER3 and HER4 goes in at ``kint`` and EGFR at ``kturn.EGFR``, so that untreated cells hold exactly the
-receptors measured. HER2 resists internalisation: ligand takes EGFR away within minutes, its dimers with HER2 slowly.
+There are two published descriptions of the same data, which must not be mixed. The *net* set (Maass 2016, the default)
+has recycling inside its rates: without ligand every form of HER2, HER3 and HER4 goes in at ``kint`` and is gone. The
+*recycling* set (Scheuher 2023) has an endosome: in at ``kendo``, back at ``krec``, degraded at ``kdeg``, a net loss
+of kendo*kdeg/(kdeg + krec). EGFR goes at ``kturn.EGFR`` in both. Synthesis replaces what is lost, so that untreated
+cells hold exactly the receptors measured. HER2 resists internalisation: ligand takes EGFR away within minutes, its
+dimers with HER2 slowly.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from her2pkpd.mechanisms.dimers import RECEPTORS, Dimer, Form, membrane
 from her2pkpd.mechanisms.kinase import occupied
@@ -13,6 +16,20 @@ from her2pkpd.mechanisms.population import MEDIUM
 from her2pkpd.model import Builder, Scope
 
 SHED = "sHER2"
+Trafficking = Literal["net", "recycling"]
+
+
+def net_loss(p: Scope, route: Trafficking, mu: Any = 0.0) -> Any:
+    """Loss of HER2, HER3 and HER4 from the membrane for good, 1/h; `mu` is the division that dilutes the endosome."""
+    if route == "net":
+        return p["kint"]
+    return p["recycling.kendo"] * (p["recycling.kdeg"] + mu) / (p["recycling.kdeg"] + p["recycling.krec"] + mu)
+
+
+def endosome(name: str) -> str:
+    """Name of the species inside for a species on the membrane."""
+    kind, _, population = name.rpartition(".")
+    return f"{kind}@endosome.{population}"
 
 
 def p95(population: str) -> str:
@@ -20,22 +37,24 @@ def p95(population: str) -> str:
     return f"p95HER2.{population}"
 
 
-def synthesis(build: Builder, population: str, *, her3: str = "", her2: str = "") -> None:
+def synthesis(build: Builder, population: str, *, her3: str = "", her2: str = "", route: Trafficking = "net") -> None:
     """New receptors replace what untreated cells lose and what division dilutes.
 
     Args:
-        build: the model; must hold ``kint``, ``kshed``, ``kturn.EGFR`` (1/h), ``<population>.<receptor>``
+        build: the model; must hold the rates of the route, ``kshed``, ``kturn.EGFR`` (1/h), ``<population>.<receptor>``
             (copies/cell) and the quantity ``mu.<population>``.
         population: name of the population.
         her3: quantity or species by which HER3 synthesis is multiplied (its mRNA), or "".
         her2: likewise for HER2, when its mRNA is modelled.
+        route: which description of trafficking.
     """
     for receptor in RECEPTORS:
         scale = {"HER3": her3, "HER2": her2}.get(receptor, "")
 
         def rate(s: Scope, p: Scope, receptor: str = receptor, scale: str = scale) -> Any:
-            loss = p["kturn.EGFR"] if receptor == "EGFR" else p["kint"]
-            loss = loss + (p["kshed"] if receptor == "HER2" else 0.0) + s[f"mu.{population}"]
+            mu = s[f"mu.{population}"]
+            loss = p["kturn.EGFR"] if receptor == "EGFR" else net_loss(p, route, mu)
+            loss = loss + (p["kshed"] if receptor == "HER2" else 0.0) + mu
             return loss * p[f"{population}.{receptor}"] * (s[scale] if scale else 1.0)
 
         build.reaction(
@@ -47,7 +66,13 @@ def synthesis(build: Builder, population: str, *, her3: str = "", her2: str = ""
 
 
 def internalisation(
-    build: Builder, population: str, present: list[Form], pairs: list[Dimer], *, stabilisers: tuple[str, ...] = ()
+    build: Builder,
+    population: str,
+    present: list[Form],
+    pairs: list[Dimer],
+    *,
+    stabilisers: tuple[str, ...] = (),
+    route: Trafficking = "net",
 ) -> None:
     """Every form and dimer goes in at its own pace; dimers as one unit (Hendriks 2003).
 
@@ -58,9 +83,11 @@ def internalisation(
         present: forms.
         pairs: dimers.
         stabilisers: reversible HER2 inhibitors, which hold HER2 on the surface.
+        route: "net", or "recycling", which adds ``<form>@endosome.<population>`` (copies/cell) for what goes at
+            ``kint`` and needs ``recycling.kendo``, ``recycling.krec``, ``recycling.kdeg`` (1/h) in its place.
 
-    Source: Maass 2016 (kint); Chen 2009 (liganded EGFR in minutes, other dimers two decades slower); Szymanska 2016
-    (pairs of antibodies drive internalisation, single ones hardly do).
+    Source: Maass 2016 (kint); Scheuher 2023 (recycling set); Chen 2009 (liganded EGFR in minutes, other dimers two
+    decades slower); Szymanska 2016 (pairs of antibodies drive internalisation, single ones hardly do).
     """
 
     def held(s: Scope, p: Scope) -> Any:
@@ -70,15 +97,26 @@ def internalisation(
     for item in [*present, *pairs]:
         name, bodies = item.species(population), _bodies(item)
         base, ratio = _pace(bodies), _antibody_ratio(bodies)
+        back = route == "recycling" and base == "kint"
+        if back:
+            base = "recycling.kendo"
+            _endosome(build, population, name)
         her2 = any(f.receptor == "HER2" for f in bodies)
         build.reaction(
             f"internalisation of {name}",
-            {name: -1},
+            {name: -1, endosome(name): 1} if back else {name: -1},
             lambda s, p, name=name, base=base, ratio=ratio, her2=her2: (
                 p[base] * (p[ratio] if ratio else 1.0) * (held(s, p) if her2 else 1.0) * s[name]
             ),
             equation=f"{base}{'*' + ratio if ratio else ''}*[{name}]",
         )
+
+
+def _endosome(build: Builder, population: str, name: str) -> None:
+    inside = endosome(name)
+    build.species(inside, membrane(population), "copies/cell", scale=100.0)
+    build.reaction(f"recycling of {name}", {inside: -1, name: 1}, lambda s, p: p["recycling.krec"] * s[inside])
+    build.reaction(f"degradation of {name}", {inside: -1}, lambda s, p: p["recycling.kdeg"] * s[inside])
 
 
 def _bodies(item: Form | Dimer) -> tuple[Form, ...]:
@@ -98,16 +136,20 @@ def _antibody_ratio(bodies: tuple[Form, ...]) -> str:
     return "kint.single_antibody" if any(f.domain_iv or f.domain_ii for f in bodies) else ""
 
 
-def shedding(build: Builder, population: str, present: list[Form], pairs: list[Dimer]) -> None:
+def shedding(
+    build: Builder, population: str, present: list[Form], pairs: list[Dimer], *, route: Trafficking = "net"
+) -> None:
     """ADAM10 cuts HER2 whose domain IV is free: soluble HER2 in the medium, p95HER2 in the membrane.
 
     p95HER2 is active without ligand, has no epitope, and is lost like HER2. The partner in a dimer is set free.
 
     Args:
-        build: the model; must hold ``kshed`` and ``kint`` (1/h); the medium gains the species ``sHER2`` (nM).
+        build: the model; must hold ``kshed`` and the rates of the route (1/h); the medium gains the species ``sHER2``
+            (nM).
         population: name of the population.
         present: forms.
         pairs: dimers.
+        route: which description of trafficking.
 
     Source: Molina 2001 (trastuzumab stops the cleavage, 2C4 does not); Scheuher 2023 (none from bound HER2).
     """
@@ -115,8 +157,8 @@ def shedding(build: Builder, population: str, present: list[Form], pairs: list[D
     if not build.has(SHED):
         build.species(SHED, MEDIUM, "nM", scale=0.1)
     build.species(left, membrane(population), "copies/cell", initial=lambda p: (
-        p["kshed"] / p["kint"] * p[f"{population}.HER2"]), scale=100.0)  # fmt: skip
-    build.reaction(f"internalisation of {left}", {left: -1}, lambda s, p: p["kint"] * s[left])
+        p["kshed"] / net_loss(p, route) * p[f"{population}.HER2"]), scale=100.0)  # fmt: skip
+    build.reaction(f"internalisation of {left}", {left: -1}, lambda s, p: net_loss(p, route) * s[left])
     for item in [*present, *pairs]:
         name, bodies = item.species(population), _bodies(item)
         for place, form in enumerate(bodies):

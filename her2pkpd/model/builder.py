@@ -73,6 +73,20 @@ class Builder:
         self._parameters[name] = new
         return name
 
+    def held(self, name: str) -> None:
+        """Let a parameter change on the way: a state of its name, without dynamics, takes its place in every rate.
+
+        It starts at the parameter's value; a dosing record (`her2pkpd.dosing.records.Hold`) gives it another.
+
+        Raises:
+            ModelError: for a parameter the model does not have.
+        """
+        if name not in self._parameters:
+            raise ModelError(f"'{name}' is to vary in time and is no parameter of the model")
+        own = self._parameters[name]
+        held = Species(name, None, own.unit, lambda p: p[name], abs(own.value) or 1.0, name)
+        self._add(self._species, held)
+
     def reaction(
         self,
         name: str,
@@ -160,6 +174,8 @@ class Builder:
                     raise ModelError(f"reaction '{reaction.name}' changes the unknown species '{species}'")
                 if isinstance(coefficient, str) and coefficient.lstrip("-") not in self._parameters:
                     raise ModelError(f"reaction '{reaction.name}' uses the unknown coefficient '{coefficient}'")
+                if isinstance(coefficient, str) and coefficient.lstrip("-") in self._species:
+                    raise ModelError(f"'{coefficient.lstrip('-')}' counts molecules and cannot vary in time")
             if reaction.at is not None and reaction.at not in self._compartments:
                 raise ModelError(f"reaction '{reaction.name}' is at the unknown compartment '{reaction.at}'")
 

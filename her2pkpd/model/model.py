@@ -83,6 +83,11 @@ class Model:
         """Compartments by name."""
         return {c.name: c for c in self.compartments}
 
+    @cached_property
+    def held(self) -> dict[int, str]:
+        """Parameters that a state stands for, by the state's position."""
+        return {i: s.holds for i, s in enumerate(self.species) if s.holds}
+
     @property
     def n_species(self) -> int:
         """Number of state variables."""
@@ -95,7 +100,9 @@ class Model:
 
     def scopes(self, y: Sequence[Any], p: Sequence[Any]) -> tuple[Any, Any]:
         """The ``(s, p)`` a rate sees, for scalar state and parameter values in model order."""
-        parameters = _Parameters(dict(zip(self.parameter_index, p, strict=True)))
+        values = dict(zip(self.parameter_index, p, strict=True))
+        values |= {name: y[i] for i, name in self.held.items()}
+        parameters = _Parameters(values)
         return _State(self, dict(zip(self.species_index, y, strict=True)), parameters), parameters
 
     def rate_scalars(self, y: Sequence[Any], p: Sequence[Any]) -> list[Any]:
@@ -128,7 +135,7 @@ class Model:
 
     def initial_scalars(self, p: Sequence[Any]) -> list[Any]:
         """Initial value of every species."""
-        _, q = self.scopes([0.0] * self.n_species, p)
+        q = _Parameters(dict(zip(self.parameter_index, p, strict=True)))
         return [x.initial(q) if callable(x.initial) else x.initial for x in self.species]
 
     def output_scalars(self, names: Sequence[str], y: Sequence[Any], p: Sequence[Any]) -> list[Any]:
@@ -152,14 +159,20 @@ class Model:
         """Tape of the initial values; inputs are the parameters."""
         return trace(lambda *p: [jnp.asarray(v, dtype=float) for v in self.initial_scalars(p)], self.n_parameters)
 
+    @cached_property
+    def _output_tapes(self) -> dict[tuple[str, ...], Tape]:
+        return {}
+
     def output_tape(self, names: Sequence[str]) -> Tape:
-        """Tape of named species and quantities; inputs are the species, then the parameters."""
+        """Tape of named species and quantities, traced once; inputs are the species, then the parameters."""
         self.check_outputs(names)
-        n = self.n_species
-        return trace(
-            lambda *x: [jnp.asarray(v, dtype=float) for v in self.output_scalars(names, x[:n], x[n:])],
-            n + self.n_parameters,
-        )
+        key, n = tuple(names), self.n_species
+        if key not in self._output_tapes:
+            self._output_tapes[key] = trace(
+                lambda *x: [jnp.asarray(v, dtype=float) for v in self.output_scalars(key, x[:n], x[n:])],
+                n + self.n_parameters,
+            )
+        return self._output_tapes[key]
 
     def output_gradient_tape(self, names: Sequence[str], parameters: Sequence[int]) -> Tape:
         """Tape of named outputs with their partial derivatives.

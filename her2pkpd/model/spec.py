@@ -45,6 +45,7 @@ class Species:
         unit: unit of its value.
         initial: value at time zero, a number or an expression in the parameters.
         scale: a typical magnitude, from which absolute tolerances are made.
+        holds: parameter whose place it takes in every rate, or "".
     """
 
     name: str
@@ -52,6 +53,7 @@ class Species:
     unit: str
     initial: float | Callable[[Scope], Any] = 0.0
     scale: float = 1.0
+    holds: str = ""
 
 
 @dataclass(frozen=True)

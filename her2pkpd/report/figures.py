@@ -38,22 +38,25 @@ def curve_figure(curve: Curve, *, baseline: np.ndarray | None = None) -> Figure:
         axes.plot(curve.dose, curve.prediction, color=BLUE, lw=1.8, label="mechanism")
         if baseline is not None:
             axes.plot(curve.dose, baseline, color=GREY, lw=1, ls="--", label="4-parameter logistic")
-        if len(curve.measured):
-            dose, value, sd = curve.measured.T
-            axes.errorbar(
-                dose, value, np.nan_to_num(sd), fmt="o", ms=4, color=ORANGE, lw=0.8, capsize=0, label="measured"
-            )
-        for name, value in curve.marks:
-            _mark(axes, name, value)
-        axes.set_xscale("log")
-        axes.set_xlabel(f"{curve.drug}, nM")
-        axes.set_ylabel(_LABELS.get(curve.readout, curve.readout))
-        axes.axhline(0.0, color=GREY, lw=0.5)
-        axes.set_ylim(_limits(curve))
-        others = "".join(f" + {drug} {dose:g} nM" for drug, dose in curve.partner)
-        axes.set_title(f"{curve.cell_line}: {curve.drug}{others}, {curve.time:g} h", loc="left")
-        axes.legend(fontsize=7, loc="best")
+        curve_axes(axes, curve)
     return figure
+
+
+def curve_axes(axes: Axes, curve: Curve) -> None:
+    """What every figure of a curve shares: wells, published marks, axes, title."""
+    if len(curve.measured):
+        dose, value, sd = curve.measured.T
+        axes.errorbar(dose, value, np.nan_to_num(sd), fmt="o", ms=4, color=ORANGE, lw=0.8, capsize=0, label="measured")
+    for name, value in curve.marks:
+        _mark(axes, name, value)
+    axes.set_xscale("log")
+    axes.set_xlabel(f"{curve.drug}, nM")
+    axes.set_ylabel(_LABELS.get(curve.readout, curve.readout))
+    axes.axhline(0.0, color=GREY, lw=0.5)
+    axes.set_ylim(_limits(curve))
+    others = "".join(f" + {drug} {dose:g} nM" for drug, dose in curve.partner)
+    axes.set_title(f"{curve.cell_line}: {curve.drug}{others}, {curve.time:g} h", loc="left")
+    axes.legend(fontsize=7, loc="best")
 
 
 def _mark(axes: Axes, name: str, value: float) -> None:

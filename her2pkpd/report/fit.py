@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,14 @@ from her2pkpd.fit.problem import FitProblem, load_problem
 from her2pkpd.fit.run import FitResult, fit
 from her2pkpd.model import diagram, equation_table
 from her2pkpd.model import parameter_table as model_parameters
+from her2pkpd.posterior.result import Posterior
+from her2pkpd.posterior.run import sample
 from her2pkpd.report.baseline import baselines
 from her2pkpd.report.figures import curve_figure, published_figure, waterfall_figure
+from her2pkpd.report.identifiability import eigenvector_figure, profile_figure, section
 from her2pkpd.report.page import Page, png
+from her2pkpd.report.posterior import CHECKPOINT as DRAWS
+from her2pkpd.report.posterior import PosteriorPart, posterior_sections, write_posterior
 from her2pkpd.runinfo import RunInfo, check_output, hash_files, prepare_output, write_run, write_text
 
 INTERVALS = {
@@ -31,19 +37,26 @@ INTERVALS = {
 CHECKPOINT = "starts.json"
 """Finished starts of a fit that has not ended; removed when it has."""
 
+Profiled = Callable[[int, int], None]
+Drawn = Callable[[int, int, str], None]
 
-def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, progress: bool = True) -> FitResult:
-    """Run a fit and write its folder.
 
-    An interrupted fit resumes from its finished starts when run again into the same folder; ended by Ctrl-C it also
-    leaves the results of what was finished.
+def fit_file(
+    settings: str | Path, out: str | Path, *, force: bool = False, progress: bool = True, resume: bool = True
+) -> FitResult:
+    """Run a fit, sample its posterior if ``[method] sample`` says so, and write its folder.
+
+    An interrupted fit resumes from its finished starts, and from the draws made, when run again into the same folder,
+    and ends with the same results; ended by Ctrl-C it also leaves the results of what was finished.
 
     Args:
         settings: path of the ``fit.toml``.
         out: folder to write: ``parameters.csv``, ``predictions.csv``, ``fit.json``, ``figures/``, ``report.html``,
-            ``run.json``, and ``published_vs_fitted.csv`` or ``logistic.csv`` where they apply.
+            ``run.json``, and ``published_vs_fitted.csv`` or ``logistic.csv`` where they apply; with a posterior also
+            ``posterior.nc``, ``posterior.csv`` and ``predictive_checks.csv``.
         force: write into a folder that holds something else.
         progress: show a progress bar.
+        resume: whether to go on from an interrupted run; False starts afresh.
 
     Returns:
         The `FitResult`.
@@ -55,8 +68,12 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
     began = time.perf_counter()
     problem = load_problem(settings)
     inputs = hash_files(problem.settings.files)
-    finished = _resume(check_output(out, force=force, command="fit", inputs=inputs), inputs)
+    checked = check_output(out, force=force, command="fit", inputs=inputs)
+    finished = _resume(checked, inputs) if resume else []
+    drawn = _bytes(checked / DRAWS) if resume else None
     folder = prepare_output(out, force, command="fit", inputs=inputs)
+    if drawn is not None:
+        (folder / DRAWS).write_bytes(drawn)
     done: list[Start] = []
 
     def keep(*new: Start) -> None:
@@ -66,10 +83,13 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
 
     if finished:
         keep(*finished)
-    with _bar(problem, progress) as (tick, profiled):
+    with _bar(problem, progress) as (tick, profiled, sampled):
         result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep, on_profile=profiled)
+        if problem.settings.method.sample != "none" and not result.interrupted:
+            result = replace(result, posterior=sample(result, progress=sampled, keep=folder / DRAWS))
     if not result.interrupted:
         (folder / CHECKPOINT).unlink(missing_ok=True)
+        (folder / DRAWS).unlink(missing_ok=True)
     failed = int(np.sum(result.evaluation.status != 0))
     _write(result, folder)
     write_run(folder, _run_info(result, inputs, time.perf_counter() - began, failed))
@@ -78,6 +98,13 @@ def fit_file(settings: str | Path, out: str | Path, *, force: bool = False, prog
             f"{failed} of {len(result.evaluation.status)} lanes fail at the optimum; see status in predictions.csv."
         )
     return result
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _as_json(start: Start) -> dict[str, Any]:
@@ -101,9 +128,9 @@ def _resume(folder: Path, inputs: str) -> list[Start]:
 
 
 @contextmanager
-def _bar(problem: FitProblem, wanted: bool) -> Iterator[tuple[Progress | None, Callable[[int, int], None] | None]]:
+def _bar(problem: FitProblem, wanted: bool) -> Iterator[tuple[Progress | None, Profiled | None, Drawn | None]]:
     if not wanted:
-        yield None, None
+        yield None, None, None
         return
     from rich.console import Console
     from rich.progress import (
@@ -133,14 +160,20 @@ def _bar(problem: FitProblem, wanted: bool) -> Iterator[tuple[Progress | None, C
         def profiled(done: int, planned: int) -> None:
             bar.update(intervals, completed=done, total=planned, visible=True)
 
+        def sampled(done: int, planned: int, words: str) -> None:
+            bar.update(draws, completed=done, total=planned, description=words, visible=True)
+
         intervals = bar.add_task("intervals", total=None, visible=False)
-        yield tick, profiled
+        draws = bar.add_task("draws", total=None, visible=False)
+        yield tick, profiled, sampled
 
 
 def _write(result: FitResult, folder: Path) -> None:
     curves = fitted_curves(result.problem, result.optimum.best.u)
     logistic, at_curves = baselines(curves)
     tables = {"parameters.csv": result.parameters, "predictions.csv": result.predictions}
+    tables["identifiability.csv"] = result.identifiability.table
+    tables["eigenvectors.csv"] = result.identifiability.eigenvectors
     if result.problem.metrics:
         tables["published_vs_fitted.csv"] = result.published
     if len(logistic):
@@ -148,11 +181,19 @@ def _write(result: FitResult, folder: Path) -> None:
     for name, table in tables.items():
         write_text(folder / name, table.to_csv(index=False))
     write_text(folder / "fit.json", json.dumps(_plain(_fit_json(result)), indent=2, allow_nan=False) + "\n")
+    own = [("eigenvectors", eigenvector_figure(result.problem.objective, result.optimum.best.u))]
+    own += [("profiles", profile_figure(result))] if result.curves else []
+    known = [(name, png(figure)) for name, figure in own]
     figures = [(name, png(figure)) for name, figure in _figures(result, curves, at_curves)]
     (folder / "figures").mkdir(exist_ok=True)
-    for name, figure in figures:
+    for name, figure in [*known, *figures]:
         (folder / "figures" / f"{_file_name(name)}.png").write_bytes(figure)
-    write_text(folder / "report.html", _page(result, figures, logistic).html())
+    part = None
+    if isinstance(result.posterior, Posterior):
+        part = write_posterior(result.posterior, curves, folder)
+        for name, figure in part.figures:
+            (folder / "figures" / f"{_file_name(name)}.png").write_bytes(figure)
+    write_text(folder / "report.html", _page(result, known, figures, logistic, part).html())
 
 
 def _figures(result: FitResult, curves: list[Curve], at_curves: list[np.ndarray | None]) -> list[tuple[str, Figure]]:
@@ -196,15 +237,24 @@ def _fit_json(result: FitResult) -> dict[str, Any]:
     }
 
 
-def _page(result: FitResult, figures: list[tuple[str, bytes]], logistic: pd.DataFrame) -> Page:
+def _page(
+    result: FitResult,
+    known: list[tuple[str, bytes]],
+    figures: list[tuple[str, bytes]],
+    logistic: pd.DataFrame,
+    part: PosteriorPart | None,
+) -> Page:
     page = Page(result.problem.settings.title)
     for line in result.summary().splitlines()[1:]:
         page.text(line.strip(), kind="bad" if "WARNING" in line else "")
     page.heading("Parameters")
     page.text(INTERVALS[result.problem.settings.method.intervals], kind="note")
     page.table(result.parameters)
+    section(page, result.identifiability, known)
     if result.problem.metrics:
         _published_section(page, result)
+    if part is not None:
+        posterior_sections(page, part)
     page.heading("Figures")
     page.figures(figures)
     if len(logistic):

@@ -14,6 +14,7 @@ from her2pkpd.report.page import Page, png
 from her2pkpd.report.synergy_figures import (
     MANY,
     contour_figure,
+    landscape_figure,
     matrix_figure,
     potency_efficacy_figure,
     ranking_figure,
@@ -25,6 +26,9 @@ from her2pkpd.synergy.run import SynergyResult, synergy
 
 MAPPED = ("bliss_excess_gt0_is_synergy", "loewe_excess_gt0_is_synergy", "zip_delta_gt0_is_synergy")
 """Scores that get a map of their own."""
+
+LANDSCAPE = "zip_delta_gt0_is_synergy"
+"""The score shown as a landscape."""
 
 
 def synergy_file(
@@ -94,12 +98,25 @@ def _figures(result: SynergyResult) -> list[tuple[str, Figure]]:
             block.name
         ]
         own: Any = result.scores[result.scores["block"] == block.name]
-        figures.append((f"{block.name} matrix", matrix_figure(block)))
-        figures += [(f"{block.name} {s}", score_figure(block, own, s)) for s in MAPPED if own["score"].eq(s).any()]
+        details = result.details[block.name]
+        means: dict[Any, Any] = {r["score"]: r for r in details.summary.to_dict("records")}
+        figures.append((f"{block.name} matrix", matrix_figure(block, details.curves)))
+        for s in (s for s in MAPPED if own["score"].eq(s).any()):
+            text = "{value:.3f} ({lower:.3f} to {upper:.3f})".format_map(means[s]) if s in means else ""
+            figures.append((f"{block.name} {s}", score_figure(block, own, s, text)))
+        if _smooth(own):
+            figures.append((f"{block.name} landscape", landscape_figure(block, own, LANDSCAPE)))
         if fits:
-            figures.append((f"{block.name} contour", contour_figure(block, fits[0], result.details[block.name].curves)))
+            figures.append((f"{block.name} contour", contour_figure(block, fits[0], details.curves)))
             figures.append((f"{block.name} surface", surface_figure(block, fits[0])))
     return figures
+
+
+def _smooth(scores: Any) -> bool:
+    """Whether the landscape's score is there at every pair of doses, two of each drug or more."""
+    rows = scores[scores["score"] == LANDSCAPE]
+    doses = [rows[c].nunique() for c in ("concentration", "concentration_2")]
+    return min(doses) > 1 and len(rows) == doses[0] * doses[1] and bool(rows["value"].notna().all())
 
 
 def _page(result: SynergyResult, figures: list[tuple[str, bytes]], name: str) -> Page:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from her2pkpd.dosing.records import Dose
 from her2pkpd.dosing.schedule import compile_schedule
 from her2pkpd.engine import Batch, Options, Solution, Status, solve
 from her2pkpd.engine.select import EngineName
-from her2pkpd.errors import Problems
+from her2pkpd.errors import InputError, Problem, Problems
 from her2pkpd.library import Library, load_drug
+from her2pkpd.library.pk import PharmacokineticModel
 from her2pkpd.library.populations import load_population, with_derived
 from her2pkpd.mechanisms.disposition import Structure, central, depot, plasma
 from her2pkpd.mechanisms.released import cycle
@@ -51,6 +53,21 @@ def simulate_patient(
     Warns:
         ValidityWarning: where a model is used outside the doses it was estimated from.
     """
+    batch, variables, status = prepare_patient(scenario)
+    solution = solve(batch, options or _OPTIONS, engine=engine)
+    solution = replace(solution, status=np.where(status, status, solution.status))
+    return Simulation(_table(batch.model, batch.parameters, solution, variables, scenario), batch.model, solution)
+
+
+def prepare_patient(scenario: PatientScenario) -> tuple[Batch, list[str], np.ndarray]:
+    """What is solved for a scenario, one lane a patient, what is reported of it, and the status of its dosing.
+
+    Raises:
+        InputError: as `simulate_patient`.
+
+    Warns:
+        ValidityWarning: likewise.
+    """
     rng = np.random.default_rng(scenario.seed)
     covariates = _patients(scenario, rng)
     people = [_individuals(scenario, own, rng) for own in covariates]
@@ -63,15 +80,14 @@ def simulate_patient(
     problems.raise_any()
     parameters = np.tile(model.default_parameters(), (len(people), 1))
     for row, own in zip(parameters, people, strict=True):
-        for name, value in _named(own):
+        for name, value in named_parameters(own):
             row[model.parameter_index[name]] = value
         for name, value in changes.items():
             row[model.parameter_index[name]] = value
     stop = float(scenario.times[-1])
     lanes = [_records(scenario, own, c, stop, rng) for own, c in zip(people, covariates, strict=True)]
     schedule = compile_schedule(model, lanes, parameters, stop=stop)
-    solution = solve(Batch(model, parameters, schedule.segments, scenario.times), options or _OPTIONS, engine=engine)
-    return Simulation(_table(model, parameters, solution, variables, scenario), model, solution)
+    return Batch(model, parameters, schedule.segments, scenario.times), variables, schedule.status
 
 
 _OPTIONS = Options(rtol=1e-6, atol=1e-9)
@@ -84,10 +100,10 @@ def _patients(scenario: PatientScenario, rng: np.random.Generator) -> list[dict[
         typical = population.typical()
         given = {"weight": typical["weight"], **scenario.covariates}
         if "bsa" in scenario.covariates or "weight" in scenario.covariates or "height" in scenario.covariates:
-            given = with_derived({"height": typical["height"], **given})
+            given = with_derived(given, height=typical["height"])
         return [given]
     return [
-        with_derived({**{k: v for k, v in own.items() if k != "bsa"}, **scenario.covariates})
+        with_derived({**{k: v for k, v in own.items() if k not in ("bsa", "bmi")}, **scenario.covariates})
         for own in population.draw(scenario.patients, rng)
     ]
 
@@ -107,23 +123,26 @@ def _individuals(
     return found
 
 
-def _structure(dose: PatientDose) -> Structure:
-    own = dose.model
+def structure_of(own: PharmacokineticModel) -> Structure:
+    """Compartments and processes of a published model."""
     return Structure(own.peripherals, own.linear, "Vmax" in own.parameters, "ka" in own.parameters, own.transits)
 
 
 def _model(scenario: PatientScenario, people: Mapping[str, tuple[dict[str, float], dict[str, float]]]) -> Model:
     drugs = [
-        PatientDrug(dose.drug, _structure(dose), people[name][0], dose.model.payload, people[name][1])
+        PatientDrug(dose.drug, structure_of(dose.model), people[name][0], dose.model.payload, people[name][1])
         for name, dose in scenario.drugs.items()
     ]
     wants = scenario.tumour is not None or any(
         v.endswith(".tumour") or v.startswith("tumour.") for v in (*scenario.variables, *scenario.parameters)
     )
+    if wants and any(dose.steady_state for dose in scenario.doses):
+        rule = "a tumour that grows or shrinks has no steady state"
+        raise InputError(Problem(rule, "Simulate the doses from the first on.", column="dose.steady_state", value=True))
     return patient_model(drugs, (scenario.tumour or {}) if wants else None)
 
 
-def _named(people: Mapping[str, tuple[dict[str, float], dict[str, float]]]) -> list[tuple[str, float]]:
+def named_parameters(people: Mapping[str, tuple[dict[str, float], dict[str, float]]]) -> list[tuple[str, float]]:
     """Parameters of a patient as the model names them."""
     found = []
     for drug, (own, released) in people.items():
@@ -146,7 +165,9 @@ def _records(
         own, marked = people[dose.drug.name][0], {cycle(dose.drug.name): 1.0} if dose.model.payload else {}
         injected = dose.route == "iv"
         for number, time in _times(dose, stop):
-            if number in dose.missed or (dose.adherence < 1.0 and rng.random() >= dose.adherence):
+            first_of_many = dose.steady_state and number == 1
+            skipped = dose.adherence < 1.0 and rng.random() >= dose.adherence and not first_of_many
+            if number in dose.missed or skipped:
                 continue
             mass = _amount(dose, number).micrograms(covariates["weight"], covariates.get("bsa", 1.7))
             amount = convert(mass, "ug", "nmol", molar_mass=dose.drug.molar_mass.canonical)
@@ -157,6 +178,9 @@ def _records(
                     amount,
                     "duration" if injected and dose.infusion else "bolus",
                     duration=dose.infusion,
+                    # Added rather than set, since other drugs may have a steady state of their own.
+                    interval=dose.regimen.interval if first_of_many else 0.0,
+                    steady_state=2 if first_of_many else 0,
                     lag=0.0 if injected else own.get("tlag", 0.0),
                     bioavailability=1.0 if injected else own.get("F", 1.0),
                     marks=marked,

@@ -22,6 +22,7 @@ COVARIATE_UNITS = {
     "lbw": "kg",
     "height": "cm",
     "bsa": "m2",
+    "bmi": "kg/m2",
     "albumin": "g/L",
     "ast": "U/L",
     "alt": "U/L",
@@ -60,6 +61,7 @@ class PatientDose:
         delayed: delay by number of the dose, h; it shifts that dose and no other.
         reduced: amount from that dose on, by number of the dose.
         adherence: probability that a dose is taken.
+        steady_state: whether the first dose finds the patient in the steady state of the regimen.
     """
 
     drug: Drug
@@ -72,6 +74,7 @@ class PatientDose:
     delayed: Mapping[int, float] = field(default_factory=dict)
     reduced: Mapping[int, Amount] = field(default_factory=dict)
     adherence: float = 1.0
+    steady_state: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def read_patient_scenario(path: str | Path) -> PatientScenario:
     if not top.table.get("dose"):
         top.problems.add("a patient needs at least one dose", "Add a [[dose]].", column="dose")
     one_model_per_drug(doses, top.problems)
+    _nothing_before_steady(doses, top.problems)
     parameters = top.get("parameters", dict, {}, words="a table [parameters]") or {}
     output = top.section("output")
     times = read_times(output, top.problems)
@@ -192,6 +196,7 @@ def read_dose(section: Section) -> PatientDose | None:
         "delayed": _by_number(section, "delayed", lambda text: quantity(text, "h")),
         "reduced": _by_number(section, "reduced", read_amount),
         "adherence": section.number("adherence", 1.0),
+        "steady_state": bool(section.flag("steady_state", False)),
     }
     if not 0.0 < timing["adherence"] <= 1.0:
         section.complain("adherence", "must lie between 0 and 1", "Give the probability that a dose is taken.")
@@ -204,7 +209,28 @@ def read_dose(section: Section) -> PatientDose | None:
     model = _model(section, drug, route, chosen)
     if route != "iv" and timing["infusion"]:
         section.complain("infusion", "only an intravenous dose is infused", 'Set route = "iv", or leave infusion out.')
-    return PatientDose(drug, model, route, regimen, **timing) if model else None
+    if model is None:
+        return None
+    dose = PatientDose(drug, model, route, regimen, **timing)
+    if dose.steady_state:
+        _check_steady(section, dose)
+    return dose
+
+
+def _check_steady(section: Section, dose: PatientDose) -> None:
+    def refuse(rule: str, remedy: str) -> None:
+        section.complain("steady_state", rule, remedy)
+
+    if not dose.regimen.interval:
+        refuse("a steady state needs an interval", 'Add every = "21 d".')
+    if dose.regimen.loading is not None:
+        refuse("a patient in steady state gets no loading dose", "Leave out the loading dose, or steady_state.")
+    if 1 in dose.missed or 1 in dose.delayed or 1 in dose.reduced:
+        rule = "the first dose stands for all that were given before and cannot be missed, delayed or reduced"
+        refuse(rule, "Number the doses from the second on.")
+    if "Krel_cycle_exponent" in dose.model.released:
+        rule = f"the release of {dose.model.payload} depends on how many doses were given, so there is no steady state"
+        refuse(rule, "Simulate the doses from the first on.")
 
 
 def _drug(section: Section, name: str | None) -> Drug | None:
@@ -284,6 +310,15 @@ def _by_number(section: Section, key: str, read: Any) -> dict[int, Any]:
             for p in error.problems:
                 section.problems.add(p.rule, p.remedy, column=f"{section.name(key)}.{number}", value=text)
     return found
+
+
+def _nothing_before_steady(doses: list[PatientDose], problems: Problems) -> None:
+    for i, dose in enumerate(doses, start=1):
+        others = [d for d in doses if d is not dose and d.drug.name == dose.drug.name]
+        if dose.steady_state and any(d.time <= dose.time for d in others):
+            rule = f"{dose.drug.name} is given before its steady state, which stands for all that was given before"
+            remedy = "Leave out the earlier dose, or steady_state."
+            problems.add(rule, remedy, column=f"dose[{i}].steady_state", value=True)
 
 
 def one_model_per_drug(doses: list[PatientDose], problems: Problems) -> None:

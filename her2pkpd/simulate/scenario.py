@@ -10,7 +10,9 @@ import numpy as np
 from her2pkpd.dosing import Add, Event, Wash
 from her2pkpd.errors import InputError, Problems
 from her2pkpd.library import CellLine, Drug, Library, read_library
+from her2pkpd.mechanisms.network import TARGETS
 from her2pkpd.settings import Section, nearest, read_settings
+from her2pkpd.systems.cell import DRUG_KINDS as NETWORK_KINDS
 from her2pkpd.systems.well import LIGANDS
 
 KINDS = ("well", "co-culture")
@@ -21,6 +23,7 @@ ELSEWHERE = ("xenograft", "patient")
 
 MAX_TIMES = 1_000_000
 MAX_CELLS = 1e12
+MAX_EFFECTORS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class WellScenario:
         parameters: overrides by name, canonical units.
         times: output times, h, ascending.
         variables: what to report; empty means every output there is.
+        explicit_dar: whether every payload number of a conjugate is a species of its own.
+        effectors: effector cells per target cell seeded, or None for none.
+        network: whether the cells have the full signalling network (`her2pkpd.systems.cell`) instead of quasi-steady
+            arms; they are at rest at time zero.
+        downstream: target by downstream inhibitor, with the network; their doses are in `events`.
     """
 
     cell_lines: Mapping[str, float]
@@ -48,6 +56,10 @@ class WellScenario:
     drugs: Mapping[str, Drug] = field(default_factory=dict)
     lines: Mapping[str, CellLine] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    explicit_dar: bool = False
+    effectors: float | None = None
+    network: bool = False
+    downstream: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_scenario(path: str | Path) -> WellScenario:
@@ -66,16 +78,32 @@ def read_scenario(path: str | Path) -> WellScenario:
         system.complain("cell_lines", "a co-culture has at least two cell lines", 'Add one, or say kind = "well".')
     volume = system.quantity("volume", "L", 1e-4, low=1e-9)
     ligand = _ligand(system)
+    explicit_dar = bool(system.flag("explicit_dar", False))
+    effectors = _effectors(system)
+    network = bool(system.flag("network", False))
+    downstream = _downstream(system, network, library)
     drugs: dict[str, Drug] = {}
-    events = _events(top.sections("dose"), library, drugs, ligand)
+    events = _events(top.sections("dose"), library, drugs, ligand, downstream)
     parameters = top.get("parameters", dict, {}, words="a table [parameters]") or {}
     output = top.section("output")
     times = read_times(output, problems)
     variables = output.texts("variables", (), words="a list of names in quotes") or ()
+    if network:
+        _network_limits(system, lines, drugs)
     top.finish()
     problems.raise_any()
     assert times is not None
-    return WellScenario(seeded, volume, times, variables, ligand, tuple(events), drugs, lines, dict(parameters))
+    told = (variables, ligand, tuple(events), drugs, lines, dict(parameters))
+    return WellScenario(seeded, volume, times, *told, explicit_dar, effectors, network, downstream)
+
+
+def _effectors(system: Section) -> float | None:
+    """Effector cells per target cell; only a number says so, since "20:1" could be read either way."""
+    number = system.number("effectors", None)
+    if number is not None and not 0.0 <= number <= MAX_EFFECTORS:
+        rule = f"must be a number from 0 to {MAX_EFFECTORS:g}"
+        system.complain("effectors", rule, "Give effector cells per target cell seeded.")
+    return number
 
 
 def _cell_lines(system: Section, library: Library, problems: Problems) -> tuple[dict[str, CellLine], dict[str, float]]:
@@ -111,13 +139,49 @@ def _ligand(system: Section) -> dict[str, float]:
     }
 
 
-def _events(sections: list[Section], library: Library, drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
+def _downstream(system: Section, network: bool, library: Library) -> dict[str, str]:
+    """Downstream inhibitors by name, such as ``{ trametinib = "MEK" }``."""
+    table = system.section("downstream")
+    if table.table and not network:
+        system.complain("downstream", "needs the signalling network", "Set network = true.")
+    found = {}
+    for name in table.table:
+        target = table.text(name, choices=TARGETS)
+        if name in (*library.drug_spellings, *LIGANDS):
+            table.complain(name, "is a drug of the library or a ligand", "Choose another name.")
+        elif target in TARGETS:
+            found[name] = target
+    return found
+
+
+def _network_limits(system: Section, lines: Mapping[str, CellLine], drugs: Mapping[str, Drug]) -> None:
+    for key in ("effectors", "explicit_dar"):
+        if system.has(key):
+            system.complain(key, "is not there with the signalling network", f"Leave {key} out, or network.")
+    if len(lines) > 1:
+        system.complain("network", "the signalling network takes one cell line", "Name one, or leave network out.")
+    strangers = [d.name for d in drugs.values() if d.kind not in NETWORK_KINDS]
+    if strangers:
+        rule = f"the signalling network takes antibodies and kinase inhibitors, not {', '.join(strangers)}"
+        system.complain("network", rule, "Leave network out, or give the naked antibody.")
+
+
+def _events(
+    sections: list[Section],
+    library: Library,
+    drugs: dict[str, Drug],
+    ligand: dict[str, float],
+    downstream: Mapping[str, str],
+) -> list[Event]:
     """Additions first: what may be washed is what is added anywhere."""
     washes = [s.text("action", "add", choices=("add", "wash")) == "wash" for s in sections]
     events = [
-        e for s, wash in zip(sections, washes, strict=True) if not wash for e in _addition(s, library, drugs, ligand)
+        e
+        for s, wash in zip(sections, washes, strict=True)
+        if not wash
+        for e in _addition(s, library, drugs, ligand, downstream)
     ]
-    known = [*drugs, *ligand]
+    known = [*drugs, *ligand, *downstream]
     return events + [e for s, wash in zip(sections, washes, strict=True) if wash for e in _wash(s, library, known)]
 
 
@@ -137,19 +201,27 @@ def _wash(section: Section, library: Library, known: list[str]) -> list[Event]:
     return [] if time is None else [Wash(time, tuple(found) or ("*",), kept)]
 
 
-def _addition(section: Section, library: Library, drugs: dict[str, Drug], ligand: dict[str, float]) -> list[Event]:
+def _addition(
+    section: Section,
+    library: Library,
+    drugs: dict[str, Drug],
+    ligand: dict[str, float],
+    downstream: Mapping[str, str],
+) -> list[Event]:
     time = section.quantity("time", "h", 0.0, low=0.0)
     name = section.text("drug")
     if name is None or time is None:
         return []
-    if name in LIGANDS:
-        ligand.setdefault(name, 0.0)
+    if name in LIGANDS or name in downstream:
+        if name in LIGANDS:
+            ligand.setdefault(name, 0.0)
         amount = section.quantity("concentration", "nM", low=0.0)
         return [] if amount is None else [Add(time, name, amount)]
     try:
         drug = library.drug(name)
     except InputError:
-        section.complain("drug", f"unknown drug '{name}'", nearest(name, [*library.drug_spellings, *LIGANDS]))
+        known = [*library.drug_spellings, *LIGANDS, *downstream]
+        section.complain("drug", f"unknown drug '{name}'", nearest(name, known))
         return []
     drugs[drug.name] = drug
     amount = section.quantity("concentration", "nM", molar_mass=drug.molar_mass.canonical, low=0.0)

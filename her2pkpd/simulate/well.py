@@ -16,6 +16,8 @@ from her2pkpd.model import Model
 from her2pkpd.settings import nearest
 from her2pkpd.simulate.overrides import overrides
 from her2pkpd.simulate.scenario import WellScenario
+from her2pkpd.systems.cell import CellOptions, baseline, cell_model, network_parameters
+from her2pkpd.systems.conjugates import conjugate_doses
 from her2pkpd.systems.well import cell_parameters, well_model
 
 VIABILITY = "viability."
@@ -55,28 +57,58 @@ def simulate_well(scenario: WellScenario, *, options: Options | None = None, eng
 
     Raises:
         InputError: for parameters, variables or washed drugs the model does not have.
+        ComputationError: if the untreated cells of a network do not settle.
+    """
+    batch, variables = prepare_well(scenario)
+    solution = solve(batch, options, engine=engine)
+    table = _table(batch.model, batch.parameters[0], solution, variables, scenario.times)
+    return Simulation(table, batch.model, solution)
+
+
+def prepare_well(scenario: WellScenario) -> tuple[Batch, dict[str, str]]:
+    """What is solved for a scenario, treated well first and untreated second, and what is reported of it.
+
+    Raises:
+        InputError: as `simulate_well`.
     """
     model = scenario_model(scenario)
     problems = Problems()
     changes = overrides(scenario.parameters, model, problems, Library(scenario.drugs, scenario.lines), "well")
     variables = _variables(scenario, model, problems)
     problems.raise_any()
-    parameters = model.parameter_vector(changes)
+    parameters, initial = model.parameter_vector(changes), None
+    if scenario.network:
+        rested, initial = baseline(model, parameters, next(iter(scenario.cell_lines)))
+        parameters = rested[0]
     lanes = [_events(scenario, model, treated) for treated in (True, False)]
     stop = max(float(scenario.times[-1]), max((e.time for e in scenario.events), default=0.0))
     segments = compile_segments(model, lanes, start=0.0, stop=stop)
-    solution = solve(Batch(model, np.tile(parameters, (2, 1)), segments, scenario.times), options, engine=engine)
-    return Simulation(_table(model, parameters, solution, variables, scenario.times), model, solution)
+    return Batch(model, np.tile(parameters, (2, 1)), segments, scenario.times, initial), variables
 
 
 def scenario_model(scenario: WellScenario) -> Model:
     """The model a scenario describes."""
+    if scenario.network:
+        return _network_model(scenario)
     populations = {
         name: {**cell_parameters(scenario.lines[name]), "seeded": cells} for name, cells in scenario.cell_lines.items()
     }
     return well_model(
-        list(scenario.drugs.values()), populations, volume=scenario.volume, ligands=tuple(scenario.ligand)
+        list(scenario.drugs.values()),
+        populations,
+        volume=scenario.volume,
+        ligands=tuple(scenario.ligand),
+        explicit_dar=scenario.explicit_dar,
+        effectors=scenario.effectors,
     )
+
+
+def _network_model(scenario: WellScenario) -> Model:
+    ((name, cells),) = scenario.cell_lines.items()
+    own = {**network_parameters(scenario.lines[name]), "seeded": cells}
+    options = CellOptions(downstream=scenario.downstream)
+    drugs, ligands = list(scenario.drugs.values()), tuple(scenario.ligand)
+    return cell_model(name, own, drugs=drugs, ligands=ligands, options=options, volume=scenario.volume)
 
 
 def _variables(scenario: WellScenario, model: Model, problems: Problems) -> dict[str, str]:
@@ -92,12 +124,19 @@ def _variables(scenario: WellScenario, model: Model, problems: Problems) -> dict
 
 def _events(scenario: WellScenario, model: Model, treated: bool) -> list[Event]:
     in_medium = tuple(s.name for s in model.species if s.compartment == MEDIUM)
+    chains = {x for x, d in scenario.drugs.items() if d.conjugate} if scenario.explicit_dar else set[str]()
+
+    def spread(name: str) -> tuple[str, ...]:
+        return tuple(n for n in in_medium if n.startswith(f"{name}.DAR")) if name in chains else (name,)
+
     events: list[Event] = [Add(0.0, name, nM) for name, nM in scenario.ligand.items() if nM]
     for event in scenario.events:
         if isinstance(event, Wash):
-            names = in_medium if event.species == ("*",) else event.species
+            names = in_medium if event.species == ("*",) else tuple(x for n in event.species for x in spread(n))
             events.append(Wash(event.time, names, event.kept))
-        elif treated or event.species not in scenario.drugs:
+        elif treated and isinstance(event, Add) and event.species in chains:
+            events += conjugate_doses(scenario.drugs[event.species], event.time, event.amount)
+        elif treated or event.species in scenario.ligand:
             events.append(event)
     return events
 

@@ -13,13 +13,12 @@ from her2pkpd.engine import Batch, Options, Status, solve
 from her2pkpd.engine.select import EngineName
 from her2pkpd.errors import InputError, Problems
 from her2pkpd.library import CellLine, Drug, Library, drug_names, load_cell_line, load_drug
-from her2pkpd.mechanisms.disposition import central
 from her2pkpd.settings import Section, nearest, read_settings
 from her2pkpd.simulate.overrides import overrides
 from her2pkpd.simulate.scenario import read_times
 from her2pkpd.simulate.well import Simulation
 from her2pkpd.systems.tumour import population_values, shells
-from her2pkpd.systems.xenograft import MOUSE_WEIGHT, xenograft_model
+from her2pkpd.systems.xenograft import MOUSE_WEIGHT, mouse_doses, xenograft_model
 
 RELATIVE = "tumour.relative_volume"
 """The one output that needs the untreated mouse: tumour volume over that of the control at the same time."""
@@ -41,6 +40,7 @@ class XenograftScenario:
         times: output times, h.
         variables: what to report; empty means every output there is.
         parameters: overrides by name, as written.
+        explicit_dar: whether every payload number of a conjugate is a species of its own.
     """
 
     shares: Mapping[str, float]
@@ -52,6 +52,7 @@ class XenograftScenario:
     times: np.ndarray
     variables: tuple[str, ...]
     parameters: Mapping[str, Any]
+    explicit_dar: bool = False
 
 
 def read_xenograft(path: str | Path) -> XenograftScenario:
@@ -67,8 +68,9 @@ def read_xenograft(path: str | Path) -> XenograftScenario:
     volume = system.quantity("volume", "L", 2e-4, low=1e-9)
     number = system.integer("shells", 0, low=0, high=MOST_SHELLS)
     weight = system.quantity("weight", "kg", MOUSE_WEIGHT, low=1e-3)
+    explicit = bool(system.flag("explicit_dar", False))
     drugs: dict[str, Drug] = {}
-    doses = [d for s in top.sections("dose") for d in _dose(s, drugs, weight or MOUSE_WEIGHT)]
+    doses = [d for s in top.sections("dose") for d in _dose(s, drugs, weight or MOUSE_WEIGHT, explicit)]
     parameters = top.get("parameters", dict, {}, words="a table [parameters]") or {}
     output = top.section("output")
     times = read_times(output, problems)
@@ -76,7 +78,9 @@ def read_xenograft(path: str | Path) -> XenograftScenario:
     top.finish()
     problems.raise_any()
     assert times is not None
-    return XenograftScenario(shares, volume, number, tuple(doses), drugs, lines, times, variables, dict(parameters))
+    return XenograftScenario(
+        shares, volume, number, tuple(doses), drugs, lines, times, variables, dict(parameters), explicit
+    )
 
 
 def _shares(system: Section, problems: Problems) -> tuple[dict[str, CellLine], dict[str, float]]:
@@ -101,7 +105,7 @@ def _shares(system: Section, problems: Problems) -> tuple[dict[str, CellLine], d
     return lines, shares
 
 
-def _dose(section: Section, drugs: dict[str, Drug], weight: float) -> list[Add]:
+def _dose(section: Section, drugs: dict[str, Drug], weight: float, explicit: bool) -> list[Add]:
     name, time = section.text("drug"), section.quantity("time", "h", 0.0, low=0.0)
     every, doses = section.quantity("every", "h", 0.0, low=0.0), section.integer("doses", 1, low=1, high=1000)
     per_kg = section.quantity("amount", "mg/kg", low=0.0)
@@ -117,7 +121,7 @@ def _dose(section: Section, drugs: dict[str, Drug], weight: float) -> list[Add]:
         return []
     drugs[drug.name] = drug
     nmol = per_kg * weight / drug.molar_mass.canonical * 1e6
-    return [Add(time + k * every, central(drug.name), nmol) for k in range(doses)]
+    return [d for k in range(doses) for d in mouse_doses(drug, time + k * every, nmol, explicit_dar=explicit)]
 
 
 def simulate_xenograft(
@@ -133,23 +137,10 @@ def simulate_xenograft(
     Raises:
         InputError: for parameters or variables the model does not have.
     """
-    populations = {
-        x: {**population_values(scenario.lines[x], "mouse"), "share": share} for x, share in scenario.shares.items()
-    }
-    model = xenograft_model(list(scenario.drugs.values()), populations, shells(scenario.shells), volume=scenario.volume)
-    problems = Problems()
-    library = Library(scenario.drugs, scenario.lines)
-    p = model.parameter_vector(overrides(scenario.parameters, model, problems, library, "xenograft"))
-    known = [RELATIVE, *model.quantity_table, *model.species_index]
-    for name in scenario.variables:
-        if name not in known:
-            problems.add("unknown variable", nearest(name, known), column="output.variables", value=name)
-    problems.raise_any()
-    stop = max(float(scenario.times[-1]), max((d.time for d in scenario.doses), default=0.0))
-    segments = compile_segments(model, [list(scenario.doses), []], start=0.0, stop=stop)
-    found = solve(Batch(model, np.tile(p, (2, 1)), segments, scenario.times), options, engine=engine)
+    batch = prepare_xenograft(scenario)
+    found, model, p = solve(batch, options, engine=engine), batch.model, batch.parameters[0]
     units = {s.name: s.unit for s in model.species} | {q.name: q.unit for q in model.quantities} | {RELATIVE: "1"}
-    names = list(scenario.variables) or known
+    names = list(scenario.variables) or [RELATIVE, *model.quantity_table, *model.species_index]
     own = [n for n in names if n != RELATIVE]
     values = dict(zip(own, model.outputs(own, found.y[0], p).T, strict=True)) if own else {}
     volume = model.outputs(["tumour.volume"], found.y, p)[..., 0]
@@ -162,3 +153,32 @@ def simulate_xenograft(
     ]
     table = pd.concat(parts, ignore_index=True).assign(id=0, status=status).reindex(columns=columns)
     return Simulation(table, model, found)
+
+
+def prepare_xenograft(scenario: XenograftScenario) -> Batch:
+    """What is solved for a scenario: the treated mouse, then the untreated one.
+
+    Raises:
+        InputError: as `simulate_xenograft`.
+    """
+    populations = {
+        x: {**population_values(scenario.lines[x], "mouse"), "share": share} for x, share in scenario.shares.items()
+    }
+    model = xenograft_model(
+        list(scenario.drugs.values()),
+        populations,
+        shells(scenario.shells),
+        volume=scenario.volume,
+        explicit_dar=scenario.explicit_dar,
+    )
+    problems = Problems()
+    library = Library(scenario.drugs, scenario.lines)
+    p = model.parameter_vector(overrides(scenario.parameters, model, problems, library, "xenograft"))
+    known = [RELATIVE, *model.quantity_table, *model.species_index]
+    for name in scenario.variables:
+        if name not in known:
+            problems.add("unknown variable", nearest(name, known), column="output.variables", value=name)
+    problems.raise_any()
+    stop = max(float(scenario.times[-1]), max((d.time for d in scenario.doses), default=0.0))
+    segments = compile_segments(model, [list(scenario.doses), []], start=0.0, stop=stop)
+    return Batch(model, np.tile(p, (2, 1)), segments, scenario.times)

@@ -7,7 +7,7 @@ adds over all orders of switching arms on (Shapley 1953), which sum to the whole
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import factorial
 
@@ -68,6 +68,10 @@ class Combination:
     read_out: str = "viability"
     seeded: float = 5000.0
 
+    def at(self, doses: np.ndarray) -> "Combination":
+        """The same at other doses (m, k)."""
+        return replace(self, doses=doses)
+
     def model(self) -> Model:
         """The well with these drugs and ligands."""
         own = {**cell_parameters(self.cell_line), "seeded": self.seeded}
@@ -80,8 +84,9 @@ class MechanisticSynergy:
 
     Attributes:
         table: per dose pair and draw-free summary: ``concentration ..., survival, expected, excess, lower, upper``.
-        arms: per arm ``arm, excess_without, lost, shapley, lower, upper``: the mean excess over the doses with the arm
-            off, what is lost by that, and its Shapley value with the band of the draws.
+        arms: per arm ``arm, excess_without, lost, shapley, lower, upper, above_0, largest``: the mean excess over the
+            doses with the arm off, what is lost by that, its Shapley value with the band of the draws, and the shares
+            of draws in which that value is above zero, and in which it is the largest of all.
         excess: (n_draws,) mean excess over the doses.
     """
 
@@ -150,7 +155,7 @@ def mechanistic_synergy(
     """
     model = combination.model()
     arms = arms_of(model, combination.drugs) if arms is None else list(arms)
-    base = _parameter_draws(model, draws)
+    base = parameter_draws(model, draws)
     subsets = [frozenset(s) for n in range(len(arms) + 1) for s in combinations(range(len(arms)), n)]
     blocks = []
     for on in subsets:
@@ -171,7 +176,13 @@ def mechanistic_synergy(
     return MechanisticSynergy(table, _arm_table(arms, value), value[everything])
 
 
-def _parameter_draws(model: Model, draws: Mapping[str, np.ndarray] | None) -> np.ndarray:
+def parameter_draws(model: Model, draws: Mapping[str, np.ndarray] | None) -> np.ndarray:
+    """Parameters of a model (n, n_parameters): the draws (n,) of those it has, the others at their values.
+
+    Args:
+        model: the model.
+        draws: by parameter name; names it does not have are passed over. None gives its own values once.
+    """
     known = {n: np.asarray(v, dtype=float) for n, v in (draws or {}).items() if n in model.parameter_index}
     n = max((len(v) for v in known.values()), default=1)
     values = np.tile(model.default_parameters(), (n, 1))
@@ -249,15 +260,25 @@ def _table(combination: Combination, combined: np.ndarray, expected: np.ndarray,
 
 def _arm_table(arms: Sequence[Arm], value: Mapping[frozenset[int], np.ndarray]) -> pd.DataFrame:
     n, everything = len(arms), frozenset(range(len(arms)))
+    names = ["arm", "excess_without", "lost", "shapley", "lower", "upper", "above_0", "largest"]
+    if not n:
+        return pd.DataFrame(columns=names)
+    shares = np.stack([_shapley(i, n, value) for i in range(n)])
+    first = np.where(shares.max(axis=0) > _NEGLIGIBLE, shares.argmax(axis=0), -1)
     rows = []
-    for i, arm in enumerate(arms):
+    for i, (arm, share) in enumerate(zip(arms, shares, strict=True)):
         without = value[everything - {i}]
-        share = np.zeros_like(without)
-        for subset, worth in value.items():
-            if i not in subset:
-                weight = factorial(len(subset)) * factorial(n - len(subset) - 1) / factorial(n)
-                share = share + weight * (value[subset | {i}] - worth)
         low, high = np.quantile(share, [0.025, 0.975])
-        lost = value[everything] - without
-        rows.append((arm.name, np.median(without), np.median(lost), np.median(share), low, high))
-    return pd.DataFrame(rows, columns=["arm", "excess_without", "lost", "shapley", "lower", "upper"])
+        middle = [np.median(x) for x in (without, value[everything] - without, share)]
+        rows.append((arm.name, *middle, low, high, np.mean(share > _NEGLIGIBLE), np.mean(first == i)))
+    return pd.DataFrame(rows, columns=names)
+
+
+def _shapley(arm: int, n: int, value: Mapping[frozenset[int], np.ndarray]) -> np.ndarray:
+    """(draws,) what an arm adds, averaged over all orders of switching n arms on."""
+    share = np.zeros_like(value[frozenset()])
+    for subset, worth in value.items():
+        if arm not in subset:
+            weight = factorial(len(subset)) * factorial(n - len(subset) - 1) / factorial(n)
+            share = share + weight * (value[subset | {arm}] - worth)
+    return share

@@ -99,7 +99,7 @@ def median_effect(dose: np.ndarray, effect: np.ndarray) -> tuple[np.ndarray, np.
     safe = np.where(usable, effect, 0.5)
     x, y = np.broadcast_to(np.log(np.where(dose > 0, dose, 1.0)), safe.shape), np.log((1 - safe) / safe)
     n = usable.sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         mx, my = ((np.where(usable, v, 0.0)).sum(axis=-1) / n for v in (x, y))
         dx = np.where(usable, x - mx[..., None], 0.0)
         m = (dx * np.where(usable, y, 0.0)).sum(axis=-1) / (dx**2).sum(axis=-1)

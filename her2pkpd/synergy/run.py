@@ -12,8 +12,9 @@ from her2pkpd.data.plate import Plate
 from her2pkpd.data.table import Source
 from her2pkpd.synergy.blocks import Block, read_blocks
 from her2pkpd.synergy.scores import DRAWS, SCORES, BlockScores, score_block
-from her2pkpd.synergy.surface_fit import SurfaceFit, fit_surfaces, gather
+from her2pkpd.synergy.surface_fit import SurfaceFit, fit_surfaces
 from her2pkpd.synergy.surfaces import Surface, braid, musyc, zimmer
+from her2pkpd.synergy.wells import distinct, gather
 
 PARAMETRIC_TRUST = 3
 """Wells a surface needs beyond its parameters."""
@@ -139,8 +140,8 @@ def _candidates(block: Block) -> list[Surface]:
         return []
     k = len(block.drugs)
     found = [musyc(k, cooperativity=False), *([musyc(k)] if k == 2 else []), *([braid(), zimmer()] if k == 2 else [])]
-    distinct = len(np.unique(block.doses, axis=0))
-    return [s for s in found if distinct >= len(s.parameters) + PARAMETRIC_TRUST]
+    combinations = len(distinct(block.doses)[0])
+    return [s for s in found if combinations >= len(s.parameters) + PARAMETRIC_TRUST]
 
 
 def _surfaces(blocks: list[Block], seed: int) -> dict[str, list[SurfaceFit]]:

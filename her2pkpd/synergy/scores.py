@@ -11,11 +11,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
+from her2pkpd.engine.descent import observations
 from her2pkpd.synergy import null_models as null
 from her2pkpd.synergy.blocks import Block
-from her2pkpd.synergy.least_squares import minimise
-from her2pkpd.synergy.surface_fit import LEVEL, Wells, bounds, gather, log_doses, starts
+from her2pkpd.synergy.lanes import descent
+from her2pkpd.synergy.profile import LEVEL
+from her2pkpd.synergy.starts import bounds, starts
 from her2pkpd.synergy.surfaces import Surface, single_agents, slice_curve
+from her2pkpd.synergy.wells import Wells, distinct, gather, log_doses
 
 EXCESSES = (
     "bliss_excess_gt0_is_synergy",
@@ -71,7 +74,7 @@ def score_block(
         The `BlockScores`.
     """
     wells = gather(block.doses, block.survival)
-    doses = np.unique(block.doses, axis=0)
+    doses, _ = distinct(block.doses)
     means, degrees = _draws(block, wells, draws, seed, noise)
     values, status, curves = _all_scores(block, wells, doses, means)
     return _report(block, doses[(doses > 0).all(axis=1)], values, status, degrees, curves)
@@ -81,8 +84,7 @@ def _draws(
     block: Block, wells: Wells, draws: int, seed: int, noise: tuple[float, int] | None
 ) -> tuple[np.ndarray, int]:
     """Mean responses (1 + draws, g), the observed ones first, and the degrees of freedom of their scatter."""
-    _, where = np.unique(block.doses, axis=0, return_inverse=True)
-    where = where.ravel()
+    _, where = distinct(block.doses)
     degrees = wells.n - len(wells.mean)
     rng = np.random.default_rng(seed)
     if degrees >= 3:
@@ -118,7 +120,7 @@ def _all_scores(
         status[score] = np.where(np.isnan(alone[0]).any(axis=-1), NO_SINGLE, OK).astype(object)
     if not block.has_curves:
         return values, status, np.full(1 + 3 * k, np.nan)
-    curves = _single_curves(wells, doses, means)
+    curves = single_curves(wells, doses, means)
     e0, e1, h, c = curves[:, 0], *(curves[:, None, 1 + j * k : 1 + (j + 1) * k] for j in range(3))
     loewe = null.loewe_expected(combined[None], e0[:, None], e1, h, c)
     values["loewe_excess_gt0_is_synergy"] = unit * (loewe - observed)
@@ -145,30 +147,43 @@ def _alone(doses: np.ndarray, means: np.ndarray, combined: np.ndarray, drug: int
     return result
 
 
-def _single_curves(wells: Wells, doses: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Hill curves of the single drugs in every draw: natural values (b, 1 + 3k)."""
+def single_curves(wells: Wells, doses: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Hill curves of the single drugs, which share their untreated response, in every draw.
+
+    Args:
+        wells: a block's.
+        doses: (g, k) of its distinct combinations.
+        means: (b, g) responses: the observed ones, from which all searches start, then those of the draws.
+
+    Returns:
+        (b, 1 + 3k) natural values: E0, plateaus, slopes, potencies.
+    """
     surface = single_agents(doses.shape[1])
     single = (doses > 0).sum(axis=1) <= 1
-    part = Wells(wells.inputs[single], wells.mean[single], wells.count[single], 0.0)
-    return surface.natural(_fit_draws(surface, part, means[:, single], 16))
+    part = Wells(wells.inputs[single], wells.mean[single], wells.count[single], np.zeros(single.sum()))
+    return surface.natural(_fit_draws(surface, part, part.inputs[None], means[:, single], 16))
 
 
-def _fit_draws(surface: Surface, part: Wells, means: np.ndarray, number: int) -> np.ndarray:
-    """Coordinates (b, p) for the observed means (row 0), from many starts, and for every draw, from the observed."""
-    low, high = bounds(surface, part)
-    weight = np.sqrt(part.count)
+def _fit_draws(surface: Surface, part: Wells, inputs: np.ndarray, means: np.ndarray, number: int) -> np.ndarray:
+    """Coordinates (b, p) for the observed means (row 0), from many starts, and for every draw, from the observed.
 
-    def fit(u: np.ndarray, target: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        def function(x: np.ndarray, lane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            value, slope = surface.with_gradient(part.inputs, x)
-            return (value - target[lane]) * weight, slope * weight[:, None]
+    Args:
+        surface: the curve.
+        part: the observed wells, for bounds and starts.
+        inputs: (1 or b, g, inputs) of every draw.
+        means: (b, g).
+        number: starts.
+    """
+    limits = bounds(surface, part)
+    data = observations(inputs, means, np.sqrt(part.count))
 
-        found = minimise(function, u, low, high, iterations=steps, tolerance=1e-13)
+    def fit(u: np.ndarray, draws: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        found = descent(surface).minimise(data[draws], u, limits, iterations=steps, tolerance=1e-13)
         return found.u, found.cost
 
-    u, cost = fit(starts(surface, part, number, 0), np.tile(means[0], (number, 1)), 400)
+    u, cost = fit(starts(surface, part, number, 0), np.zeros(number, dtype=int), 400)
     best = u[np.argmin(cost)]
-    others, _ = fit(np.tile(best, (len(means) - 1, 1)), means[1:], 60)
+    others, _ = fit(np.tile(best, (len(means) - 1, 1)), np.arange(1, len(means)), 60)
     return np.concatenate([best[None], others])
 
 
@@ -199,25 +214,12 @@ def _zip(doses: np.ndarray, means: np.ndarray, curves: np.ndarray) -> np.ndarray
 
 def _slice(dose: np.ndarray, means: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     surface = slice_curve()
-    part = Wells(np.column_stack([log_doses(dose), np.zeros(len(dose))]), means[0], np.ones(len(dose)), 0.0)
-    low, high = bounds(surface, part)
+    own = np.column_stack([log_doses(dose), np.zeros(len(dose))])
+    part = Wells(own, means[0], np.ones(len(dose)), np.zeros(len(dose)))
     inputs = np.stack(
-        [np.broadcast_to(part.inputs[:, 0], means.shape), np.broadcast_to(baseline[:, None], means.shape)], -1
+        [np.broadcast_to(own[:, 0], means.shape), np.broadcast_to(baseline[:, None], means.shape)], axis=-1
     )
-
-    def fit(u: np.ndarray, lanes: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        def function(x: np.ndarray, lane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            value, slope = surface.with_gradient(inputs[lanes[lane]], x)
-            return value - means[lanes[lane]], slope
-
-        found = minimise(function, u, low, high, iterations=steps, tolerance=1e-13)
-        return found.u, found.cost
-
-    first = starts(surface, part, 8, 0)
-    u, cost = fit(first, np.zeros(len(first), dtype=int), 400)
-    best = u[np.argmin(cost)]
-    others, _ = fit(np.tile(best, (len(means) - 1, 1)), np.arange(1, len(means)), 40)
-    return surface(inputs, np.concatenate([best[None], others]))
+    return surface(inputs, _fit_draws(surface, part, inputs, means, 8))
 
 
 def _report(

@@ -114,16 +114,16 @@ class Surface:
 
     def __call__(self, inputs: np.ndarray, u: np.ndarray) -> np.ndarray:
         """Response at wells `inputs` (..., n, inputs) for coordinates `u` (..., p): (..., n)."""
-        return _columns(_tape(self, "value"), inputs, u, 1)[..., 0]
+        return _columns(tape(self, "value"), inputs, u, 1)[..., 0]
 
     def with_gradient(self, inputs: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Response (..., n) and its derivatives by the coordinates (..., n, p)."""
-        block = _columns(_tape(self, "gradient"), inputs, u, 1 + len(self.parameters))
+        block = _columns(tape(self, "gradient"), inputs, u, 1 + len(self.parameters))
         return block[..., 0], block[..., 1:]
 
     def dose_slopes(self, inputs: np.ndarray, u: np.ndarray) -> np.ndarray:
         """Derivatives of the response by the log doses, (..., n, inputs)."""
-        return _columns(_tape(self, "slopes"), inputs, u, self.inputs)
+        return _columns(tape(self, "slopes"), inputs, u, self.inputs)
 
     def quantities(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates and derived quantities (S, q), in the order of `reported`, and their gradients (S, q, p).
@@ -136,14 +136,19 @@ class Surface:
         block = block.reshape(*u.shape[:-1], q, 1 + p)
         return block[..., 0], block[..., 1:]
 
+    def reported_values(self, u: Sequence[Any]) -> list[Any]:
+        """Everything reported, in order, from coordinates; logarithmic parameters as logarithms."""
+        shown = [x for x, name in zip(u, self.names, strict=True) if name not in self.hidden]
+        return [*shown, *(f(u) for _, f in self.derived)]
+
     def is_logarithmic(self, reported: str) -> bool:
         """Whether `quantities` gives this one as a logarithm."""
         return any(p.name == reported and p.logarithmic for p in self.parameters)
 
 
-def _columns(tape: Tape, inputs: np.ndarray, u: np.ndarray, n_outputs: int) -> np.ndarray:
+def _columns(program: Tape, inputs: np.ndarray, u: np.ndarray, n_outputs: int) -> np.ndarray:
     shape = np.broadcast_shapes(inputs.shape[:-1], (*u.shape[:-1], 1))
-    values = evaluate(tape, [*np.moveaxis(inputs, -1, 0), *np.moveaxis(u[..., None, :], -1, 0)])
+    values = evaluate(program, [*np.moveaxis(inputs, -1, 0), *np.moveaxis(u[..., None, :], -1, 0)])
     block = np.empty((*shape, n_outputs))
     for k, value in enumerate(values):
         block[..., k] = value
@@ -151,7 +156,13 @@ def _columns(tape: Tape, inputs: np.ndarray, u: np.ndarray, n_outputs: int) -> n
 
 
 @lru_cache(maxsize=64)
-def _tape(surface: Surface, what: str) -> Tape:
+def tape(surface: Surface, what: str) -> Tape:
+    """A surface as a scalar program of its inputs and coordinates.
+
+    Args:
+        surface: the surface.
+        what: "value"; "gradient", the value and its derivatives by the coordinates; or "slopes", those by the inputs.
+    """
     n, p = surface.inputs, len(surface.parameters)
 
     def value(inputs: Sequence[Any], u: Sequence[Any]) -> Any:
@@ -170,18 +181,14 @@ def _tape(surface: Surface, what: str) -> Tape:
 
 @lru_cache(maxsize=64)
 def _quantity_tape(surface: Surface) -> Tape:
-    p = len(surface.parameters)
-    shown = [k for k, name in enumerate(surface.names) if name not in surface.hidden]
-    functions = [*(lambda u, k=k: u[k] for k in shown), *(f for _, f in surface.derived)]
-
     def outputs(*u: Any) -> list[Any]:
         rows = []
-        for function in functions:
-            wrapped = lambda x, f=function: jnp.asarray(f(x), dtype=float)  # noqa: E731
+        for k in range(len(surface.reported)):
+            wrapped = lambda x, k=k: jnp.asarray(surface.reported_values(x)[k], dtype=float)  # noqa: E731
             rows += [wrapped(list(u)), *jax.grad(wrapped)(list(u))]
         return rows
 
-    return trace(outputs, p)
+    return trace(outputs, len(surface.parameters))
 
 
 def hill_part(log_dose: Any, log_potency: Any, log_slope: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from her2pkpd.dosing import Add, Infuse, compile_segments
 from her2pkpd.engine import Batch
 from her2pkpd.library import load_drug, load_parameters
+from her2pkpd.library.pk import PharmacokineticModel
 from her2pkpd.mechanisms.disposition import Structure, central, disposition, plasma
 from her2pkpd.mechanisms.krogh import Shells
 from her2pkpd.mechanisms.released import cycle, released_payload
@@ -21,8 +22,14 @@ from her2pkpd.systems.tumour import Feed, add_tumour, shells
 ADC, PAYLOAD = "T-DXd", "DXd"
 POSITIVE, NEGATIVE = "HER2+", "HER2-"
 
-WEIGHT = 57.8
-"""kg, the reference patient of Yin 2021."""
+
+def _published() -> PharmacokineticModel:
+    return load_drug(ADC).pk["Yin 2021"]
+
+
+def reference_weight() -> float:
+    """Weight of the reference patient of Yin 2021, kg."""
+    return next(e.reference for e in _published().effects if e.covariate == "weight")
 
 
 def two_populations(positive: float = 0.7, *, HER2: float = 1e6) -> dict[str, dict[str, float]]:
@@ -64,13 +71,15 @@ def adc_patient_model(
         The `Model`. Doses go to ``central.T-DXd`` in nmol, and every dose raises ``cycle.T-DXd`` by one. Outputs:
         ``plasma.T-DXd``, ``plasma.DXd`` (nM), ``tumour.volume`` (L) and per population and shell what a tumour has.
     """
-    build, table = Builder(name), load_parameters()
-    for key in ("CL", "Vc", "Q", "Vp", "Krel", "Krel_later_cycles", "payload_per_antibody"):
-        sourced(build, f"{ADC}.{key}", table[f"{ADC}.human.{key}"])
-    exponent = -table[f"{ADC}.human.Krel_cycle_exponent"].canonical
+    build, table, pk = Builder(name), load_parameters(), _published()
+    for key in Structure().parameters:
+        sourced(build, f"{ADC}.{key}", pk.parameters[key])
+    for key in ("Krel", "Krel_later_cycles", "payload_per_antibody"):
+        sourced(build, f"{ADC}.{key}", pk.released[key])
+    exponent = pk.released_values({})["Krel_cycle_exponent"]
     build.parameter(f"{ADC}.Krel_cycle_exponent", exponent, "1", lower=-10.0)
     for key in ("CL", "Vc"):
-        sourced(build, f"{PAYLOAD}.{key}", table[f"{PAYLOAD}.human.{key}"])
+        sourced(build, f"{PAYLOAD}.{key}", pk.released[key])
     for key in ("klin", "Vmax"):
         q = table[f"tumour.human.{key}"]
         build.parameter(key, q.canonical, q.canonical_unit)
@@ -85,18 +94,18 @@ def adc_patient_model(
 
 
 def adc_doses(
-    *, mg_per_kg: float = 5.4, weight: float = WEIGHT, cycles: int = 6, every: float = 504.0, infusion: float = 1.5
+    *, mg_per_kg: float = 5.4, weight: float | None = None, cycles: int = 6, every: float = 504.0, infusion: float = 1.5
 ) -> list[Add | Infuse]:
     """Infusions of T-DXd.
 
     Args:
         mg_per_kg: dose.
-        weight: kg.
+        weight: kg; by default the reference patient's.
         cycles: how many.
         every: h between starts.
         infusion: duration, h.
     """
-    nmol = mg_per_kg * weight / load_drug(ADC).molar_mass.canonical * 1e6
+    nmol = mg_per_kg * (weight or reference_weight()) / load_drug(ADC).molar_mass.canonical * 1e6
     starts = [every * k for k in range(cycles)]
     infusions = [Infuse(t, central(ADC), nmol / infusion, infusion) for t in starts]
     return [*infusions, *(Add(t, cycle(ADC), 1.0) for t in starts)]

@@ -14,6 +14,7 @@ from her2pkpd.errors import ComputationError, InputError, Problem
 from her2pkpd.library import CellLine, Drug, load_parameters
 from her2pkpd.mechanisms.adcc import adcc
 from her2pkpd.mechanisms.antibody import antibody_in_medium
+from her2pkpd.mechanisms.apoptosis import BIM, SURVIVIN, apoptotic_switch
 from her2pkpd.mechanisms.dimers import (
     RECEPTORS,
     Dimer,
@@ -27,19 +28,23 @@ from her2pkpd.mechanisms.dimers import (
 )
 from her2pkpd.mechanisms.expression import her2_expression, mrna
 from her2pkpd.mechanisms.growth import crowding, signal_driven_growth
-from her2pkpd.mechanisms.kinase import Inhibitor, inhibitor_in_medium, kinase_inhibition
+from her2pkpd.mechanisms.kinase import Inhibitor, cellular_Ki, inhibitor_in_medium, kinase_inhibition
 from her2pkpd.mechanisms.network import downstream_inhibition, phosphorylation, receptor_total, signalling_network
 from her2pkpd.mechanisms.population import medium, population
 from her2pkpd.mechanisms.receptors import receptor_states
 from her2pkpd.mechanisms.signalling import ligand
-from her2pkpd.mechanisms.trafficking import internalisation, shedding, synthesis
+from her2pkpd.mechanisms.trafficking import Trafficking, internalisation, shedding, synthesis
 from her2pkpd.model import Builder, Model, Source
+from her2pkpd.systems.sourced import sourced
 
-CELL_NETWORK = ("PTEN", "PI3K", "RAS")
+CELL_NETWORK = ("PTEN", "PI3K", "PIK3CA", "RAS")
 BASELINE = ("AKT0", "ERK0", "FOXO0")
-GROWTH = ("w", "S_crit", "k_apo", "tolerance")
+GROWTH = ("w", "k_apo", "tolerance")
 WELL = ("kint", "Vc", "kturn.HER2", "kturn.EGFR", "Nmax")
 NETWORK_PREFIXES = ("net.", "dimer.", "kint.", "adcc.", "NRG1.", "EGF.")
+DRUG_KINDS = ("antibody", "tki")
+"""Kinds of library drugs the network takes."""
+
 EQUILIBRATION = 600.0
 """Hours after which an untreated cell has settled."""
 
@@ -54,6 +59,10 @@ class CellOptions:
         growth: whether cells divide and die.
         effectors: whether effector cells are there.
         downstream: downstream inhibitors, target by drug; see `her2pkpd.mechanisms.network.TARGETS`.
+        ATP: whether reversible inhibitors compete with an explicit ``ATP``; their constants at the library's ATP are
+            unchanged, because the over-prediction of the full correction is a parameter,
+            ``<drug>.<kinase>.over_prediction``.
+        trafficking: "net" (Maass 2016) or "recycling" (Scheuher 2023); never both.
     """
 
     shedding: bool = True
@@ -61,6 +70,8 @@ class CellOptions:
     growth: bool = True
     effectors: bool = False
     downstream: Mapping[str, str] = field(default_factory=dict)
+    ATP: bool = False
+    trafficking: Trafficking = "net"
 
 
 def cell_model(
@@ -70,17 +81,19 @@ def cell_model(
     drugs: Sequence[Drug] = (),
     ligands: Sequence[str] = (),
     options: CellOptions | None = None,
+    volume: float = 1e-4,
 ) -> Model:
     """Assemble the model of one population in a medium.
 
     Args:
         name: name of the population.
         own: its own values, canonical units: ``HER2``, ``HER3``, ``EGFR``, ``HER4`` (copies/cell),
-            ``doubling_time`` (h), and any of ``PTEN``, ``PI3K``, ``RAS`` and the growth parameters; see
+            ``doubling_time`` (h), and any of ``PTEN``, ``PI3K``, ``PIK3CA``, ``RAS`` and the growth parameters; see
             `network_parameters`.
         drugs: library drugs in the medium.
         ligands: any of "NRG1", "EGF".
         options: which parts to include.
+        volume: medium, L.
 
     Returns:
         The `Model`. Start it from `baseline`: its own initial values are not the untreated cell's steady state.
@@ -89,15 +102,15 @@ def cell_model(
         InputError: for a drug that is neither an antibody nor a kinase inhibitor.
     """
     options = options or CellOptions()
-    strangers = [d.name for d in drugs if d.kind not in ("antibody", "tki")]
+    strangers = [d.name for d in drugs if d.kind not in DRUG_KINDS]
     if strangers:
         rule = f"the cell model takes antibodies and kinase inhibitors, not {', '.join(strangers)}"
         raise InputError(Problem(rule, "Leave it out, or use the system that models its kind."))
     build = Builder(f"cell {name}")
     _parameters(build, name, own, ligands, options)
-    medium(build, volume=1e-4)
+    medium(build, volume=volume)
     for drug in drugs:
-        _drug(build, drug)
+        _drug(build, drug, ATP=options.ATP)
     for one in ligands:
         ligand(build, one)
     for one in options.downstream:
@@ -112,6 +125,7 @@ def cell_model(
     downstream_inhibition(build, name, options.downstream)
     phosphorylation(build, name, pairs, shed=options.shedding)
     signalling_network(build, name)
+    apoptotic_switch(build, name)
     receptor_total(build, name, present, pairs)
     _growth(build, name, drugs, present, pairs, options)
     return build.model()
@@ -127,20 +141,23 @@ def _membrane(
 ) -> None:
     inhibitors = [d for d in drugs if d.kind == "tki"]
     for kinase in ("HER2", "EGFR"):
-        reached = [Inhibitor(d.name, d.kinases[kinase].mode) for d in inhibitors if kinase in d.kinases]
+        reached = [
+            Inhibitor(d.name, d.kinases[kinase].mode, competes=options.ATP) for d in inhibitors if kinase in d.kinases
+        ]
         kinase_inhibition(build, name, kinase, reached)
     reversible = [d.name for d in inhibitors if "HER2" in d.kinases and d.kinases["HER2"].mode == "reversible"]
     receptors(build, name, present)
     dimerisation(build, name, pairs)
     ligand_binding(build, name, present, pairs)
     antibody_binding(build, name, present, pairs)
-    internalisation(build, name, present, pairs, stabilisers=tuple(reversible))
+    route = options.trafficking
+    internalisation(build, name, present, pairs, stabilisers=tuple(reversible), route=route)
     if options.expression:
         her2_expression(build, name)
     her2 = mrna("ERBB2", name) if options.expression else ""
-    synthesis(build, name, her3=f"HER3_mRNA.{name}", her2=her2)
+    synthesis(build, name, her3=f"HER3_mRNA.{name}", her2=her2, route=route)
     if options.shedding:
-        shedding(build, name, present, pairs)
+        shedding(build, name, present, pairs, route=route)
 
 
 def _growth(
@@ -152,7 +169,8 @@ def _growth(
     options: CellOptions,
 ) -> None:
     if options.growth:
-        signal_driven_growth(build, name, toxic=[d.name for d in drugs if d.off_target])
+        toxic = [d.name for d in drugs if d.off_target]
+        signal_driven_growth(build, name, toxic=toxic, survival=f"survival.{name}")
         crowding(build, [name])
     else:
         build.quantity(f"mu.{name}", lambda s, p: 0.0, "1/h", "no division")
@@ -186,16 +204,17 @@ def _parameters(
     build: Builder, name: str, own: Mapping[str, float], ligands: Sequence[str], options: CellOptions
 ) -> None:
     used = {f"{x}." for x in ligands} | {"net.", "dimer.", "kint."} | ({"adcc."} if options.effectors else set())
+    used |= {"recycling."} if options.trafficking == "recycling" else set()
     for key in load_parameters():
         if any(key.startswith(x) for x in used):
             _sourced(build, key)
     for key in WELL:
-        _sourced(build, key)
+        if key != "kint" or options.trafficking == "net":
+            _sourced(build, key)
     _sourced(build, "kshed", value=None if options.shedding else 0.0)
-    # Division follows the survival switch of the network, not the plate model's own drive.
-    _sourced(build, "n_S", "net.n_survival")
-    _sourced(build, "n_crit")
-    _sourced(build, f"{name}.S50", "net.S_survival")
+    # Division follows AKT and ERK of the network, not the plate model's own drive.
+    _sourced(build, "n_S", "net.n_division")
+    _sourced(build, f"{name}.S50", "net.S_division")
     for receptor in RECEPTORS:
         _sourced(build, f"{name}.{receptor}", f"cell.{receptor}", own.get(receptor, 0.0))
     for key in CELL_NETWORK + GROWTH:
@@ -211,21 +230,41 @@ def _parameters(
         build.parameter("effectors", 0.0, "1", source=Source("effector cells per target cell", "assumed"))
 
 
-def _drug(build: Builder, drug: Drug) -> None:
-    def add(name: str, q: object) -> None:
-        build.parameter(name, q.canonical, q.canonical_unit, source=Source(q.source.citation, q.source.certainty))  # type: ignore[attr-defined]
-
+def _drug(build: Builder, drug: Drug, *, ATP: bool) -> None:
     if drug.kind == "antibody":
         antibody_in_medium(build, drug.name)
         for key in ("kon", "KD"):
-            add(f"{drug.name}.{key}", drug.binding[key])
+            sourced(build, f"{drug.name}.{key}", drug.binding[key])
         return
     inhibitor_in_medium(build, drug.name)
     for kinase, constants in drug.kinases.items():
-        for key in ("Ki", "koff") if constants.mode == "reversible" else ("KI", "kinact"):
-            add(f"{drug.name}.{kinase}.{key}", constants.constants[key])
+        name = f"{drug.name}.{kinase}"
+        if constants.mode == "covalent":
+            for key in ("KI", "kinact"):
+                sourced(build, f"{name}.{key}", constants.constants[key])
+            continue
+        sourced(build, f"{name}.koff", constants.constants["koff"])
+        if ATP:
+            _competition(build, drug, kinase)
+        else:
+            sourced(build, f"{name}.Ki", constants.constants["Ki"])
     for key, value in (drug.off_target or {}).items():
-        add(f"{drug.name}.{key}_off", value)
+        sourced(build, f"{drug.name}.{key}_off", value)
+
+
+def _competition(build: Builder, drug: Drug, kinase: str) -> None:
+    name, table = f"{drug.name}.{kinase}", load_parameters()
+    published = [drug.reference[k] for x in ("Ki", "IC50") if (k := f"{kinase} {x}, biochemical") in drug.reference]
+    if not published:
+        rule = f"the library has no biochemical constant of {drug.name} on {kinase}"
+        raise InputError(Problem(rule, "Leave ATP out, or add the constant to the drug's reference values."))
+    for key in ("ATP", f"{kinase}.Km_ATP"):
+        sourced(build, key, table[key])
+    sourced(build, f"{name}.Ki_biochemical", published[0])
+    full = cellular_Ki(published[0].canonical, table["ATP"].canonical, table[f"{kinase}.Km_ATP"].canonical)
+    ratio = full / drug.kinases[kinase].constants["Ki"].canonical
+    source = Source("full Cheng-Prusoff correction over the constant in cells", "derived")
+    build.parameter(f"{name}.over_prediction", ratio, "1", source=source)
 
 
 def baseline(model: Model, parameters: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -256,6 +295,8 @@ def baseline(model: Model, parameters: np.ndarray, name: str) -> tuple[np.ndarra
     for key, species in (("AKT0", "AKT"), ("ERK0", "ERK"), ("FOXO0", "FOXO")):
         p[:, at[f"{name}.{key}"]] = y[:, state[f"{species}.{name}"]]
     y[:, state[f"N.{name}"]] = model.initial(p)[:, state[f"N.{name}"]]
+    for key in (BIM, SURVIVIN):
+        y[:, state[f"{key}.{name}"]] = 1.0
     if "sHER2" in state:
         y[:, state["sHER2"]] = 0.0
     return p, y

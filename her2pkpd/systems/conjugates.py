@@ -84,6 +84,8 @@ class Cytotoxics:
             payload_in_medium(build, f"{name}{place}", compartment=payload)
         for processing in self.processings:
             deconjugation(build, processing, place=place, compartment=antibody)
+            if len(processing.loads) > 1:
+                _whole(build, processing, place)
 
     def in_medium(self, build: Builder) -> None:
         """Parameters, and the species of a well's medium."""
@@ -121,6 +123,19 @@ class Cytotoxics:
         transit_death(build, population)
         for name in self.payloads:
             release(build, population, name, holding(name, population, self.processings, states), ledger=ledger)
+
+
+def _whole(build: Builder, processing: Processing, place: str) -> None:
+    """The conjugate of every payload number together, under the name one species has where only the mean counts."""
+    numbers = [(f"{x.species}{place}", float(x.payloads)) for x in processing.loads]
+    name = f"{processing.adc}{place}"
+    build.quantity(name, lambda s, p: sum(s[x] for x, _ in numbers), "nM", "antibody that carries payload")
+    build.quantity(
+        f"DAR.{name}",
+        lambda s, p: sum(n * s[x] for x, n in numbers) / (sum(s[x] for x, _ in numbers) + 1e-30),
+        "1",
+        "payloads per antibody that carries any",
+    )
 
 
 def cytotoxics(drugs: Sequence[Drug], *, explicit_dar: bool = False) -> Cytotoxics:

@@ -48,7 +48,11 @@ class PatientDrug:
 
 
 def patient_model(
-    drugs: Sequence[PatientDrug], tumour: Mapping[str, float] | None = None, *, name: str = "patient"
+    drugs: Sequence[PatientDrug],
+    tumour: Mapping[str, float] | None = None,
+    *,
+    held: Sequence[str] = (),
+    name: str = "patient",
 ) -> Model:
     """Assemble the model of a patient.
 
@@ -57,6 +61,7 @@ def patient_model(
         tumour: None for plasma alone; otherwise the tumour's own values, canonical units, by name: ``HER2``
             (copies/cell), ``doubling_time`` (h), ``volume`` (L) and any of `her2pkpd.systems.well.CELL`. What is
             missing has the library's default.
+        held: parameters that change on the way, by their names in the model.
         name: name of the model.
 
     Returns:
@@ -68,6 +73,8 @@ def patient_model(
         add_plasma(build, given)
     if tumour is not None:
         add_signalling_tumour(build, drugs, tumour)
+    for parameter in held:
+        build.held(parameter)
     return build.model()
 
 

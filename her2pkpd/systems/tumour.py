@@ -63,6 +63,7 @@ def add_tumour(
     feeds: Mapping[str, Feed],
     *,
     volume: float,
+    explicit_dar: bool = False,
     ledger: bool = False,
 ) -> Cytotoxics:
     """Add a tumour to a model.
@@ -75,13 +76,14 @@ def add_tumour(
         geometry: the shells.
         feeds: plasma by molecule; one that is missing is absent from plasma and washes out.
         volume: of the tumour at time zero, L.
+        explicit_dar: give every payload number of a conjugate a species of its own.
         ledger: book payload that leaves with blood, drained fluid and debris in species of their own, for balances.
 
     Returns:
         The ADCs and payloads of the tumour. Outputs: ``tumour.volume``, and per population and shell (``HER2+@1``)
         what a well has per population, ``signal`` and kinases excepted.
     """
-    toxins = cytotoxics(drugs)
+    toxins = cytotoxics(drugs, explicit_dar=explicit_dar)
     proteins = [*{d.name: d for d in (*(x for x in drugs if x.kind == "antibody"), *toxins.antibodies)}.values()]
     _parameters(build, proteins, volume)
     toxins.parameters(build)

@@ -1,16 +1,18 @@
 """A well: one or more populations of cells in a medium with any of the drugs, assembled from the mechanisms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from her2pkpd.library import CellLine, Drug, load_parameters
+from her2pkpd.mechanisms.adcc import adcc_rate
 from her2pkpd.mechanisms.antibody import antibody_in_medium, epitope_binding
 from her2pkpd.mechanisms.disposition import AMOUNTS, amounts
 from her2pkpd.mechanisms.growth import crowding, signal_driven_growth
 from her2pkpd.mechanisms.kinase import Inhibitor, inhibitor_in_medium, kinase_inhibition
 from her2pkpd.mechanisms.population import medium, population
-from her2pkpd.mechanisms.receptors import her2_read_outs, her2_turnover, receptor_states
+from her2pkpd.mechanisms.receptors import ReceptorState, her2_read_outs, her2_turnover, molecule, receptor_states
 from her2pkpd.mechanisms.signalling import ligand, quasi_steady_signalling
-from her2pkpd.model import Builder, Model
+from her2pkpd.model import Builder, Model, Scope
 from her2pkpd.systems.conjugates import DEBRIS, Cytotoxics, cell_sensitivities, cytotoxics
 from her2pkpd.systems.sourced import sourced
 
@@ -32,6 +34,9 @@ CELL = ("a_li", "a_egfr", "w", "S50", "S_crit", "k_apo", "tolerance")
 
 LIGANDS = ("NRG1", "EGF")
 
+ADCC = ("kmax", "E50", "B50", "F158", "F158_ratio")
+"""Constants of the killing by effector cells."""
+
 
 def well_model(
     drugs: Sequence[Drug],
@@ -40,6 +45,7 @@ def well_model(
     volume: float = 1e-4,
     ligands: Sequence[str] = (),
     explicit_dar: bool = False,
+    effectors: float | None = None,
     ledger: bool = False,
     name: str = "well",
 ) -> Model:
@@ -54,7 +60,8 @@ def well_model(
         volume: medium, L.
         ligands: any of "NRG1", "EGF".
         explicit_dar: give every payload number of a conjugate a species of its own (``T-DM1.DAR3``) instead of one
-            species with the mean DAR.
+            species with the mean DAR; ``T-DM1`` is then all that carry payload, ``DAR.T-DM1`` their mean.
+        effectors: effector cells per target cell seeded, which kill what carries antibody (ADCC); None leaves them out.
         ledger: book payload that goes with the debris of dead cells, for balances.
         name: name of the model.
 
@@ -79,6 +86,8 @@ def well_model(
     if ledger:
         amounts(build)
         build.species(DEBRIS, AMOUNTS, "nmol")
+    if effectors is not None:
+        _effectors(build, effectors, [*(d.name for d in antibodies), *(d.name for d in toxins.drugs)])
     bound = {e: [d.name for d in antibodies if d.epitope == e] for e in ("domain IV", "domain II")}
     states = receptor_states([*bound["domain IV"], *toxins.conjugates], bound["domain II"])
     for cells, own in populations.items():
@@ -92,7 +101,10 @@ def well_model(
             kinase_inhibition(build, cells, kinase, reached)
         quasi_steady_signalling(build, cells, ligands=tuple(ligands))
         toxic = [d.name for d in inhibitors if d.off_target]
-        signal_driven_growth(build, cells, toxic=toxic, damaged=bool(toxins.payloads))
+        killed = effectors is not None
+        signal_driven_growth(build, cells, toxic=toxic, damaged=bool(toxins.payloads), effectors=killed)
+        if killed:
+            adcc_rate(build, cells, _antibodies_on(cells, states))
         toxins.in_cells(build, cells, states, ledger=DEBRIS if ledger else "")
     crowding(build, list(populations))
     return build.model()
@@ -110,6 +122,25 @@ def cell_parameters(line: CellLine) -> dict[str, float]:
     own = {k: q.canonical for k, q in line.quantities.items() if k in ("HER2", "doubling_time", *CELL)}
     own |= cell_sensitivities(line)
     return {"HER2": table["cell.HER2"].canonical, "w": table[addicted].canonical, **own}
+
+
+def _effectors(build: Builder, number: float, proteins: Sequence[str]) -> None:
+    table = load_parameters()
+    for name in ADCC:
+        sourced(build, f"adcc.{name}", table[f"adcc.{name}"])
+    build.parameter("effectors", number, "1")
+    for protein in proteins:
+        sourced(build, f"{protein}.Fc", table["antibody.Fc"])
+
+
+def _antibodies_on(cells: str, states: Sequence[ReceptorState]) -> dict[str, Callable[[Scope], Any]]:
+    """Antibodies per cell that a unit of each receptor state carries, weighted by what their Fc parts are worth."""
+
+    def carried(state: ReceptorState) -> Callable[[Scope], Any]:
+        names = [molecule(x) for x in (state.domain_iv, state.domain_ii) if x]
+        return lambda p: p[f"{cells}.HER2"] * sum(p[f"{x}.Fc"] for x in names)
+
+    return {x.species(cells): carried(x) for x in states if x != ReceptorState()}
 
 
 def _global_parameters(build: Builder, ligands: Sequence[str]) -> None:

@@ -11,12 +11,14 @@ Source: Scheuher 2023 J Pharmacokinet Pharmacodyn 51:5-30 (constants and form of
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from her2pkpd.dosing import Add
 from her2pkpd.library import Drug, load_parameters
 from her2pkpd.mechanisms.disposition import AMOUNTS, Structure, amounts, central, disposition, plasma
 from her2pkpd.mechanisms.krogh import Shells
 from her2pkpd.model import Builder, Model
-from her2pkpd.systems.conjugates import Cytotoxics, cytotoxics
+from her2pkpd.systems.conjugates import Cytotoxics, conjugate_doses, cytotoxics
 from her2pkpd.systems.tumour import Feed, add_tumour, shells
 
 MOUSE_WEIGHT = 0.02
@@ -31,6 +33,7 @@ def xenograft_model(
     geometry: Shells | None = None,
     *,
     volume: float = 2e-4,
+    explicit_dar: bool = False,
     ledger: bool = False,
     name: str = "xenograft",
 ) -> Model:
@@ -41,6 +44,8 @@ def xenograft_model(
         populations: of the tumour, as `her2pkpd.systems.tumour.add_tumour` takes them.
         geometry: shells; by default two zones.
         volume: of the tumour at time zero, L.
+        explicit_dar: give every payload number of a conjugate a species of its own (``central.T-DM1.DAR3``); the
+            quantity ``plasma.T-DM1`` is then all that carry payload. Doses are those of `mouse_doses`.
         ledger: book the payload that is eliminated, drained or lost with debris.
         name: name of the model.
 
@@ -49,7 +54,7 @@ def xenograft_model(
         per population and shell what a tumour has.
     """
     build, table = Builder(name), load_parameters()
-    toxins = cytotoxics(drugs)
+    toxins = cytotoxics(drugs, explicit_dar=explicit_dar)
     proteins = [
         *dict.fromkeys([*(d.name for d in drugs if d.kind == "antibody"), *(d.name for d in toxins.antibodies)])
     ]
@@ -65,10 +70,30 @@ def xenograft_model(
     feeds = {
         x: Feed(lambda s, p, x=x: s[plasma(x)], central(x)) for x in (*proteins, *toxins.conjugates, *toxins.payloads)
     }
-    add_tumour(build, drugs, populations, geometry or shells(), feeds, volume=volume, ledger=ledger)
+    add_tumour(
+        build, drugs, populations, geometry or shells(), feeds, volume=volume, explicit_dar=explicit_dar, ledger=ledger
+    )
+    if explicit_dar:
+        for x in toxins.processings:
+            parts = [plasma(load.species) for load in x.loads]
+            build.quantity(plasma(x.adc), lambda s, p, parts=parts: sum(s[n] for n in parts), "nM", "carrying payload")
     if ledger:
         _book(build, toxins)
     return build.model()
+
+
+def mouse_doses(drug: Drug, time: float, nmol: float, *, explicit_dar: bool = False) -> list[Add]:
+    """A bolus, as one addition, or of a conjugate as one for each payload number that occurs.
+
+    Args:
+        drug: an antibody or an ADC.
+        time: h.
+        nmol: of antibody, with and without payload.
+        explicit_dar: as `xenograft_model` has it.
+    """
+    if drug.conjugate and explicit_dar:
+        return [replace(x, species=central(x.species)) for x in conjugate_doses(drug, time, nmol)]
+    return [Add(time, central(drug.name), nmol)]
 
 
 def _disposition(build: Builder, name: str, half_life: float) -> None:
@@ -96,19 +121,22 @@ def _plasma_deconjugation(build: Builder, drugs: Sequence[Drug], toxins: Cytotox
         rate = constants.get("deconjugation_mouse", constants["deconjugation"])
         key = f"{drug.name}.deconjugation_plasma"
         build.parameter(key, rate.canonical, "1/h")
-        whole = central(drug.name)
-        build.reaction(
-            f"deconjugation of {drug.name} in plasma",
-            {whole: -1, central(x.antibody): 1, central(x.payload): f"{drug.name}.DAR"},
-            lambda s, p, key=key, whole=whole: p[key] * s[whole],
-            at=AMOUNTS,
-            equation="kdec*A",
-        )
+        for load in x.loads:
+            explicit = not isinstance(load.payloads, str)
+            whole, times = central(load.species), float(load.payloads) if explicit else 1.0
+            build.reaction(
+                f"deconjugation of {load.species} in plasma",
+                {whole: -1, central(load.less): 1, central(x.payload): 1.0 if explicit else load.payloads},
+                lambda s, p, key=key, whole=whole, times=times: times * p[key] * s[whole],
+                at=AMOUNTS,
+                equation=f"{f'{times:g}*' if explicit else ''}kdec*A",
+            )
 
 
 def _book(build: Builder, toxins: Cytotoxics) -> None:
     build.species(ELIMINATED, AMOUNTS, "nmol")
-    for name, number in [*((x.adc, f"{x.adc}.DAR") for x in toxins.processings), *((x, 1.0) for x in toxins.payloads)]:
+    carriers = [(load.species, load.payloads) for x in toxins.processings for load in x.loads]
+    for name, number in [*carriers, *((x, 1.0) for x in toxins.payloads)]:
         build.reaction(
             f"{name} eliminated",
             {ELIMINATED: number},

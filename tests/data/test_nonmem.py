@@ -118,6 +118,68 @@ def test_writing_and_reading_gives_the_same(tmp_path):
     assert again.first("WT") == 70.0
 
 
+OCCASIONS = (
+    "ID,TIME,DV,AMT,EVID,WT\n1,0,.,10,1,70\n1,4,3,0,0,70\n1,0,.,20,4,71\n"
+    "1,5,4,0,0,71\n1,0,.,0,3,72\n1,6,5,0,0,72\n2,0,.,9,1,60\n"
+)
+
+
+def test_a_time_that_starts_again_is_a_new_occasion_where_asked_for(tmp_path):
+    path = write(tmp_path / "data.csv", OCCASIONS)
+    with pytest.raises(InputError, match='occasions="split"'):
+        read_nonmem(path)
+    found = read_nonmem(path, occasions="split")
+    assert [(s.id, s.occasion) for s in found] == [("1", 1), ("1", 2), ("1", 3), ("2", 1)]
+    assert [[e.evid for e in s.events] for s in found] == [[1], [4], [3], [1]]
+    assert [s.time.tolist() for s in found] == [[4.0], [5.0], [6.0], []]
+    assert [s.first("WT") for s in found] == [70.0, 71.0, 72.0, 60.0]
+    write_nonmem(found, tmp_path / "again.csv")
+    again = read_nonmem(tmp_path / "again.csv", occasions="split")
+    assert [(s.id, s.occasion) for s in again] == [(s.id, s.occasion) for s in found]
+
+
+def test_occasions_do_not_excuse_a_time_that_falls_without_a_reset(tmp_path):
+    path = write(tmp_path / "data.csv", OCCASIONS.replace("20,4", "20,1"))
+    with pytest.raises(InputError, match="TIME must not fall within an ID"):
+        read_nonmem(path, occasions="split")
+
+
+class OtherColumn:
+    """What data frames of other libraries have in common, and no more."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def to_list(self):
+        return list(self.values)
+
+
+class OtherFrame(dict):
+    @property
+    def columns(self):
+        return list(self)
+
+
+def test_frames_of_other_libraries_are_read():
+    columns = {"ID": [1, 1], "TIME": [0.0, 2.0], "DV": [None, 4.0], "AMT": [10.0, None], "SEX": ["F", "F"]}
+    (subject,) = read_nonmem(OtherFrame({k: OtherColumn(v) for k, v in columns.items()}))
+    assert (subject.value.tolist(), subject.events[0].amount, subject.first("SEX")) == ([4.0], 10.0, "F")
+    with pytest.raises(InputError, match="is no table"):
+        read_nonmem(17)
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow", "narwhals"])
+def test_frames_of_real_libraries_are_read(library):
+    columns = {"ID": [1, 1], "TIME": [0.0, 2.0], "DV": [None, 4.0], "AMT": [10.0, None]}
+    module = pytest.importorskip(library)
+    if library == "narwhals":
+        frame = module.from_native(pd.DataFrame(columns))
+    else:
+        frame = module.table(columns) if library == "pyarrow" else module.DataFrame(columns)
+    (subject,) = read_nonmem(frame)
+    assert (subject.value.tolist(), subject.events[0].amount) == ([4.0], 10.0)
+
+
 def test_frames_are_read_like_files():
     frame = pd.DataFrame({"ID": [1, 1], "TIME": [0.0, 2.0], "DV": [np.nan, 4.0], "AMT": [10.0, 0.0]})
     (subject,) = read_nonmem(frame)

@@ -4,6 +4,7 @@ The control stream behind the data gives lag, bioavailability, modelled rate and
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,23 @@ def _compartments(subject):
 
 
 def compare():
-    """One row per observation: id, time, NONMEM's value, ours, and the explanation where conventions differ."""
-    frame = pd.read_csv(DATA / "nmtest.csv").rename(columns={"cp": "dv"})
-    subjects = read_nonmem(frame)
+    """Every row of the file: id, time, NONMEM's value, ours, and NONMEM's by its own convention where that differs.
+
+    Dosing rows carry a concentration too: that just after the dose, which an observation row of the same time shares.
+    """
+    frame = pd.read_csv(DATA / "nmtest.csv", dtype={"id": str})
+    subjects = read_nonmem(frame.rename(columns={"cp": "dv"}))
+    parts = []
+    for subject, values in zip(subjects, _predict(subjects), strict=True):
+        part = pd.DataFrame({"id": subject.id, "time": subject.time, "ours": values})
+        part["other"] = _other_convention(subject, values)
+        parts.append(part.drop_duplicates("time"))
+    cells = frame[["id", "time", "evid"]].assign(NONMEM=frame["cp"])
+    return cells.merge(pd.concat(parts), on=["id", "time"], how="left", validate="many_to_one")
+
+
+def _predict(subjects):
+    """Concentrations at every individual's observation times."""
     model = oral_model()
     p = model.default_parameters()
     lanes = [records(s, _compartments(s)) for s in subjects]
@@ -50,37 +65,41 @@ def compare():
     assert found.ok.all()
     assert not schedule.status.any()
     ours = 1e3 * model.outputs(["plasma.d"], found.y, p)[..., 0]
-    parts = []
-    for subject, values in zip(subjects, ours, strict=True):
-        n = subject.time.size
-        part = pd.DataFrame({"id": subject.id, "time": subject.time, "NONMEM": subject.value, "ours": values[:n]})
-        part["other"] = [_other_convention(subject, t, values) for t in subject.time]
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    return [values[: s.time.size] for s, values in zip(subjects, ours, strict=True)]
 
 
-def _other_convention(subject, time, ours):
+def _other_convention(subject, ours):
     """What NONMEM gives between a steady-state record and its first dose after a lag longer than the interval.
 
     NONMEM takes the steady state just after that dose has begun and integrates it back to the record with the
-    infusion running, which makes concentrations negative; NaN where this does not apply.
+    infusion running, which makes concentrations negative. Where several such records overlap, each adds its own
+    difference until a steady state of kind 1 cancels it. NaN where none applies.
     """
-    lag, f = float(subject.first("lagt")), float(subject.first("bioav"))
+    lag, found = float(subject.first("lagt")), np.full(subject.time.size, np.nan)
     for event in subject.events:
         reach = event.time + lag - event.interval
-        if not event.steady_state or event.compartment != 2 or not event.time <= time < reach:
+        if not event.steady_state or event.compartment != 2 or event.time >= reach:
             continue
-        if len(subject.events) > 1:
-            return math.inf  # several steady states overlap: named, not recomputed
-        duration = f * event.amount / event.rate if event.rate > 0 else 0.0
-        running = event.rate * (math.floor(duration / event.interval) + 1) if event.rate > 0 else 0.0
-        whole = math.ceil(reach)
-        at_whole = ours[int(np.searchsorted(subject.time, whole - 1))]
-        # From the last observation before the dose to the moment it begins, with what was running till then.
-        start = _decay(at_whole, reach - (whole - 1), _running_before(event, duration, whole - 1, reach))
-        start += 1e3 * f * event.amount / V if event.rate == 0 else 0.0
-        return _decay(start, time - reach, running)
-    return math.nan
+        later = [e.time for e in subject.events if e.steady_state == 1 and e.time > event.time]
+        window = (subject.time >= event.time) & (subject.time < min([reach, *later]))
+        alone = _predict([replace(subject, events=(replace(event, steady_state=1),))])[0]
+        difference = np.array([_backwards(subject, event, t, alone) for t in subject.time[window]]) - alone[window]
+        found[window] = np.where(np.isnan(found[window]), ours[window], found[window]) + difference
+    return found
+
+
+def _backwards(subject, event, time, alone):
+    """NONMEM's value at `time` for one steady-state record, from the curve of that record `alone`."""
+    lag, f = float(subject.first("lagt")), float(subject.first("bioav"))
+    reach = event.time + lag - event.interval
+    duration = f * event.amount / event.rate if event.rate > 0 else 0.0
+    running = event.rate * (math.floor(duration / event.interval) + 1) if event.rate > 0 else 0.0
+    whole = math.ceil(reach)
+    at_whole = alone[int(np.searchsorted(subject.time, whole - 1))]
+    # From the last observation before the dose to the moment it begins, with what was running till then.
+    start = _decay(at_whole, reach - (whole - 1), _running_before(event, duration, whole - 1, reach))
+    start += 1e3 * f * event.amount / V if event.rate == 0 else 0.0
+    return _decay(start, time - reach, running)
 
 
 def _running_before(event, duration, since, until):

@@ -15,6 +15,9 @@ from benchmarks.pk_fits import (
     theophylline,
     warfarin,
 )
+from benchmarks.pkpd_fit import NONMEM, SAEM, JointFit
+from benchmarks.pkpd_fit import RESULT as JOINT
+from benchmarks.pkpd_fit import errors_away as joint_errors_away
 
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the shared data are not here")
 
@@ -44,3 +47,16 @@ def test_warfarin_clearance_and_volume_agree_with_the_published_fit():
     # Only their sum of means is well determined of ktr and ka; clearance and volume are held to the standard error.
     assert errors_away(WARFARIN, x)[2:].max() < 1.0
     np.testing.assert_allclose(data.shrinkage(x), WARFARIN.shrinkage, atol=2.0)
+
+
+def test_warfarin_with_its_response_agrees_with_the_published_fit_of_both():
+    kept = json.loads(JOINT.read_text())
+    data, x = JointFit.read(), np.array(kept["vector"])
+    data.eta = np.array(kept["deviations"])
+    values, _ = data.objective(x[None])
+    assert values.sum() == pytest.approx(kept["objective"], abs=1e-2)
+    assert max(joint_errors_away(x, NONMEM).values()) < 1.0
+    # By SAEM the two absorption steps differ; exchanged or not, clearance and volume agree.
+    assert max(joint_errors_away(x, SAEM)[n] for n in ("CL", "Vc")) < 1.0
+    cv = [row["CV %"] for row in kept["parameters"]][:4]
+    np.testing.assert_allclose(cv, WARFARIN.cv, rtol=0.03)

@@ -5,6 +5,7 @@ import pytest
 
 from her2pkpd.engine import Options
 from her2pkpd.errors import ComputationError
+from her2pkpd.fit import optimise
 from her2pkpd.fit.intervals import laplace
 from her2pkpd.fit.noise import Noise
 from her2pkpd.fit.optimise import Start, multi_start
@@ -124,8 +125,10 @@ def test_a_parameter_on_its_bound_gets_no_interval():
 # --- interruption --------------------------------------------------------------------------------------------
 
 
-def test_a_fit_interrupted_anywhere_ends_like_one_that_was_not(fitted):
-    made, whole = fitted
+def test_a_fit_interrupted_anywhere_ends_like_one_that_was_not(fitted, monkeypatch):
+    monkeypatch.setattr(optimise, "LANES", 1)  # each start a group of its own
+    made, _ = fitted
+    whole = multi_start(made, starts=3, seed=2, max_evaluations=60)
     for stop in (1, 2):
         kept = []
 
@@ -144,20 +147,21 @@ def test_a_fit_interrupted_anywhere_ends_like_one_that_was_not(fitted):
             np.testing.assert_array_equal(a.u, b.u)
 
 
-def test_progress_counts_every_start(fitted):
+def test_progress_counts_every_start(fitted, monkeypatch):
+    monkeypatch.setattr(optimise, "LANES", 1)
     made, _ = fitted
     seen = []
     kept = (Start(0, 5.0, made.start(), 1, ""), Start(2, 4.0, made.start(), 1, ""))
     multi_start(made, starts=3, seed=2, max_evaluations=3, finished=kept, progress=lambda *x: seen.append(x))
-    assert [(done, planned) for done, planned, _ in seen] == [(2, 3), (3, 3), (3, 3)]
+    assert [(done, planned) for done, planned, _ in seen] == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_an_interruption_before_anything_is_finished_is_passed_on():
-    def stop(_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     made = plate(lines=("SK-BR-3",), doses=[(5.0, 0.0)], known=True)
-    object.__setattr__(made, "predictor", stop)
+    made.predictor.many = stop
     with pytest.raises(KeyboardInterrupt):
         multi_start(made, starts=2)
 
@@ -174,18 +178,18 @@ def test_the_search_survives_lanes_that_fail_on_the_way(fitted):
     # Whoever steps above a Ki of 60 nM gets no answer; the optimum lies below.
     _, whole = fitted
     quick = plate()
-    full = quick.predictor
+    full = quick.predictor.many
     failed = []
 
     def fragile(u, **more):
         predicted = full(u, **more)
-        if u[0] > np.log(60.0):
-            failed.append(1)
-            predicted.value[:] = np.nan
-            predicted.jacobian[:] = np.nan
+        lost = u[:, 0] > np.log(60.0)
+        failed.extend(np.flatnonzero(lost))
+        predicted.value[lost] = np.nan
+        predicted.jacobian[lost] = np.nan
         return predicted
 
-    quick.predictor = fragile
+    quick.predictor.many = fragile
     optimum = multi_start(quick, starts=4, seed=2, max_evaluations=60)
     assert failed
     assert optimum.best.cost == pytest.approx(whole.best.cost, abs=1e-3)

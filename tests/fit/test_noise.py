@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from her2pkpd.fit.noise import Noise, censored_residual, expected_information, residual, sd_residual
+from her2pkpd.fit.censor import censored_residual
+from her2pkpd.fit.noise import Noise, expected_information, residual, sd_residual
 
 VALUES = np.array([0.02, 0.4, 0.9, 1.3, 7.0])
 PREDICTIONS = np.array([0.05, 0.4, 0.2, 2.5, 6.9])
@@ -83,8 +84,11 @@ def log_tail(z):
 
 
 def censored(z, side=1.0, sd=0.25):
-    r, slope = censored_residual(*(np.array([x]) for x in (3.0, 3.0 + side * z * sd, sd, side)))
-    return float(r[0]), float(slope[0])
+    """Residual and slope by the prediction of a value beyond a limit of 3, predicted z standard deviations within."""
+    limit = (3.0 - (3.0 + side * z * sd)) / sd
+    low, high = (limit, np.inf) if side > 0 else (-np.inf, limit)
+    r, by_low, by_high = censored_residual(np.array([low]), np.array([high]))
+    return float(r[0]), -float(by_low[0] + by_high[0]) / sd
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])

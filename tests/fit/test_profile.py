@@ -23,16 +23,22 @@ class Curve(Linear):
         sd = np.exp(u[n]) if self.estimated else self.sd
         predicted, slopes = self.model(u[:n])
         prior, by_prior = self.free.prior_residuals(u[:n])
-        residuals = np.concatenate([(predicted - self.values) / sd, prior])
-        jacobian = np.zeros((len(residuals), len(u)))
-        jacobian[:, :n] = np.vstack([slopes / sd, by_prior])
+        residuals, jacobian = (predicted - self.values) / sd, np.zeros((len(self.values), len(u)))
+        jacobian[:, :n] = slopes / sd
         if self.estimated:
-            jacobian[: len(self.values), n] = -residuals[: len(self.values)]
+            jacobian[:, n] = -residuals
             r = np.sqrt(2 * len(self.values) * (u[n] - np.log(1e-6)))
             residuals = np.append(residuals, r)
             jacobian = np.vstack([jacobian, np.append(np.zeros(n), len(self.values) / r)])
+        residuals = np.concatenate([residuals, prior])
+        jacobian = np.vstack([jacobian, np.pad(by_prior, ((0, 0), (0, len(u) - n)))])
         empty = np.zeros(0)
         return Evaluation(residuals, jacobian, predicted, empty, empty, np.zeros(1, dtype=int), "none")
+
+    def many(self, u, *, options=None):
+        each = [self(x) for x in u]
+        residuals, jacobian = (np.stack([getattr(e, k) for e in each]) for k in ("residuals", "jacobian"))
+        return Evaluation(residuals, jacobian, *[np.zeros((len(u), 0))] * 3, np.zeros((len(u), 1), dtype=int), "none")
 
     def information(self, u):
         n = len(self.free)

@@ -60,6 +60,23 @@ def test_gastric_cancer_has_its_own_clearance():
     assert own["Vc"] == pytest.approx(3.63)
 
 
+def test_models_in_rate_constants():
+    """Bruno's tissue follows the central volume and has variability of its own; Reijers' clearance follows both."""
+    bruno = load_drug("trastuzumab").pk["Bruno 2005"]
+    assert set(bruno.variances) == {"CL", "Vc", "K12", "K21"}
+    typical, heavy = bruno.individual({}), bruno.individual({"weight": 140.0})
+    assert typical["Q"] * 24 == pytest.approx(0.164 * 2.95)
+    assert typical["Vp"] == pytest.approx(0.164 * 2.95 / 0.101)
+    for name in ("Vc", "Q", "Vp"):
+        assert heavy[name] / typical[name] == pytest.approx(2**0.556)
+    assert bruno.individual({}, {"K21": 0.3})["Vp"] == pytest.approx(typical["Vp"] * math.exp(-0.3))
+    assert bruno.moved_by(["weight"]) == {"Vc", "Q", "Vp"}
+    reijers = load_drug("trastuzumab").pk["Reijers 2016"]
+    assert reijers.individual({})["CL"] * 24 == pytest.approx(0.173, rel=2e-3)
+    assert reijers.individual({"lbw": 122.0, "bmi": 46.0})["CL"] * 24 == pytest.approx(4 * 0.0528 * 3.28)
+    assert reijers.moved_by(["bmi"]) == {"CL"}
+
+
 def test_effects():
     assert Effect("CL", "weight", "power", 0.5, 70.0).multiplier(140.0) == pytest.approx(math.sqrt(2))
     assert Effect("CL", "ecd", "power", 1.0, 10.0, cap=200.0).multiplier(900.0) == pytest.approx(20.0)
@@ -81,11 +98,16 @@ def test_populations_have_the_published_medians(name):
     assert np.corrcoef(weight, lean)[0, 1] == pytest.approx(0.8, abs=0.03)
 
 
+_RATE, _CL, _VC = ({"value": 1.0, "unit": unit} for unit in ("1/d", "L/d", "L"))
+
+
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
         ({"parameters": {"CL": {"value": 1.0, "unit": "L/d"}}}, "is missing"),
         ({"parameters": {"CL": {"value": 1.0, "unit": "L"}, "Vc": {"value": 1.0, "unit": "L"}}}, "must convert to"),
+        ({"parameters": {"ke": _RATE, "CL": _CL, "Vc": _VC}}, "which says the same"),
+        ({"parameters": {"K12": _RATE, "CL": _CL, "Vc": _VC}}, "is missing"),
         ({"parameters": {"CLL": {"value": 1.0, "unit": "L/d"}}}, "not a known key"),
         ({"cv_convention": "omega"}, "cv_convention must be"),
         ({"covariance": {"CL Km": 0.1}}, "must join two parameters"),

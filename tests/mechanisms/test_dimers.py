@@ -108,6 +108,10 @@ def test_trastuzumab_leaves_homodimers_and_takes_spontaneous_heterodimers():
     # HER2:HER3 gives its HER2 back, which pairs with itself.
     assert homo(treated) == pytest.approx(homo(bare), rel=0.03)
     assert treated[f"HER2|HER3.{CELL}"] < 0.01 * bare[f"HER2|HER3.{CELL}"]
+    # What is left of the pair is mass action with a constant weaker by 1 - uncoupling.
+    e = dict(zip(model.parameter_index, model.default_parameters(), strict=True))["dimer.uncoupling"]
+    ratio = bare[f"HER2|HER3.{CELL}"] / bare[f"HER3.{CELL}"] * (1.0 - e)
+    assert treated[f"HER2:trastuzumab|HER3.{CELL}"] / treated[f"HER3.{CELL}"] == pytest.approx(ratio, rel=0.03)
 
 
 def test_pertuzumab_blocks_driven_pairs_and_nothing_else():

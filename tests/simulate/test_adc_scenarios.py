@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from her2pkpd import cli
+from her2pkpd.library import load_drug
 
 CO_CULTURE = """
 [system]
@@ -40,6 +41,7 @@ variables = ["tumour.volume", "tumour.relative_volume", "plasma.T-DXd", "plasma.
 
 
 def simulate(tmp_path, text):
+    tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "scenario.toml"
     path.write_text(text, encoding="utf-8")
     out = tmp_path / "out.csv"
@@ -122,3 +124,61 @@ def test_all_that_is_wrong_with_a_mouse_is_said_at_once(tmp_path, capsys):
     said = capsys.readouterr().err
     for key in ("system.cell_lines.NCI-N87", "dose[1].amount", "system.volume"):
         assert f"column '{key}'" in said
+
+
+def test_payload_numbers_may_each_have_a_species(tmp_path):
+    """If every payload is lost at one rate, the chain and the mean DAR kill alike; washing takes all numbers away."""
+    text = CO_CULTURE.replace('"T-DXd"', '"T-DM1"').replace('"DXd"]', '"T-DM1", "trastuzumab", "Lys-MCC-DM1"]')
+    text = text.replace("[output]", '[[dose]]\naction = "wash"\nkept = 0.5\ntime = "24 h"\n[output]')
+    chain = text.replace('kind = "co-culture"', 'kind = "co-culture"\nexplicit_dar = true')
+    (_, mean), (code, found) = simulate(tmp_path / "a", text), simulate(tmp_path / "b", chain)
+    assert code == 0
+    for name in ("viability.KPL-4", "viability.MDA-MB-468", "Lys-MCC-DM1"):
+        np.testing.assert_allclose(found[name], mean[name], rtol=1e-4)
+    # What carries no payload from the start is naked antibody.
+    assert found["trastuzumab", 0] == pytest.approx(10.0 * load_drug("T-DM1").conjugate.distribution[0])
+    assert found["T-DM1", 0] + found["trastuzumab", 0] == pytest.approx(10.0)
+    mean_dar = chain.replace('"trastuzumab", "Lys', '"DAR.T-DM1", "Lys')
+    dar = simulate(tmp_path / "c", mean_dar)[1]["DAR.T-DM1"]
+    assert dar.iloc[0] > 3.5
+    assert dar.iloc[-1] < dar.iloc[0]
+    # Washing the conjugate by name takes every number away, and leaves the antibody without payload.
+    gone = chain.replace('action = "wash"\nkept = 0.5', 'action = "wash"\ndrugs = ["T-DM1"]').replace(
+        '"24 h"', '"120 h"'
+    )
+    washed = simulate(tmp_path / "d", gone)[1]
+    assert washed["T-DM1", 120] == 0.0
+    assert washed["trastuzumab", 120] > 0.1
+
+
+def test_a_mouse_with_payload_numbers(tmp_path):
+    text = XENOGRAFT.replace('"T-DXd"', '"T-DM1"').replace("plasma.T-DXd", "plasma.T-DM1").replace("DXd", "Lys-MCC-DM1")
+    chain = text.replace('kind = "xenograft"', 'kind = "xenograft"\nexplicit_dar = true')
+    (_, mean), (code, found) = simulate(tmp_path / "a", text), simulate(tmp_path / "b", chain)
+    assert code == 0
+    for name in ("tumour.relative_volume", "plasma.Lys-MCC-DM1"):
+        np.testing.assert_allclose(found[name], mean[name], rtol=1e-4)
+
+
+def test_effector_cells_are_a_switch_of_a_well(tmp_path):
+    text = CO_CULTURE.replace('"120 h"', '"24 h"').replace(', "DXd"]', "]")
+    with_them = text.replace('kind = "co-culture"', 'kind = "co-culture"\neffectors = 20')
+    silent = with_them + '\n[parameters]\n"T-DXd.Fc" = "0"\n"trastuzumab.Fc" = "0"\n'
+    alone, killed, spared = (simulate(tmp_path / x, t)[1] for x, t in (("a", text), ("b", with_them), ("c", silent)))
+    assert killed["viability.KPL-4", 24] < 0.6 * alone["viability.KPL-4", 24]
+    assert spared["viability.KPL-4", 24] == pytest.approx(alone["viability.KPL-4", 24], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("written", "rule"),
+    [
+        ('effectors = "20:1"', "must be a number"),
+        ("effectors = -1", "must be a number from 0"),
+        ("effectors = 1e9", "must be a number from 0"),
+        ('explicit_dar = "yes"', "must be true or false"),
+    ],
+)
+def test_bad_switches_are_refused(written, rule, tmp_path, capsys):
+    code, _ = simulate(tmp_path, CO_CULTURE.replace('kind = "co-culture"', f'kind = "co-culture"\n{written}'))
+    assert code == 2
+    assert rule in capsys.readouterr().err

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from her2pkpd.errors import InputError
 from her2pkpd.library import load_parameters
+from her2pkpd.simulate.patient import simulate_patient
 from her2pkpd.simulate.patient_scenario import PatientScenario
 from her2pkpd.synergy.exposure import benefit, dual_blockade, inhibition, label_dose, time_above
 
@@ -102,3 +103,28 @@ def test_refusals_name_everything():
     assert all(word in message for word in ("neratinib", "pJUN", "HER2", "cycle"))
     with pytest.raises(InputError, match="target"):
         dual_blockade([1e6], [0.0], target=1.5)
+
+
+@pytest.mark.parametrize(
+    ("drug", "read", "published", "tolerance"),
+    [
+        # Herceptin EU SmPC, metastatic breast cancer, 8 then 6 mg/kg every 3 weeks: trough, peak (ug/mL) and AUC
+        # (day*ug/mL) at steady state.
+        (T, "trough", 44.2, 0.15),
+        (T, "peak", 179.0, 0.20),  # the model's peaks are known to run above the label
+        (T, "auc", 1736.0, 0.10),
+        # Perjeta label: clearance 0.24 L/d, so that 420 mg give 1750 day*ug/mL.
+        (P, "auc", 420.0 / 0.24, 0.05),
+        # Tyverb label: 36,200 h*ng/mL at 1250 mg; in proportion at the 1000 mg given with trastuzumab.
+        (L, "auc", 36.2e3 * 1000 / 1250, 0.03),
+    ],
+)
+def test_label_regimens_give_label_exposures(drug, read, published, tolerance):
+    dose = label_dose(drug)
+    interval = dose.regimen.interval
+    start = 7 * 504.0
+    times = start + interval * np.unique(np.concatenate([np.linspace(0, 0.02, 30), np.linspace(0.02, 1, 300)]))
+    scenario = PatientScenario((dose,), times * (1 - 1e-9), (f"plasma.{drug}",))
+    c = simulate_patient(scenario).table["value"].to_numpy()
+    found = {"trough": c[-1], "peak": c.max(), "auc": np.trapezoid(c, times) / (1.0 if drug == L else 24.0)}
+    assert found[read] == pytest.approx(published, rel=tolerance)

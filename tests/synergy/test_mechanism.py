@@ -58,17 +58,28 @@ def test_arms_of_the_signal_add_up():
     assert np.allclose(1 - table["survival"], (1 - single[0]) + (1 - single[1]), atol=1e-5)
 
 
-def test_over_the_library_s_spreads_the_excess_may_be_nothing():
-    result = mechanistic_synergy(combination(7.5), draws=library_draws((T, P), 60), arms=[])
-    low, high = np.quantile(result.excess, [0.025, 0.975])
-    assert low < 0.0 < high
+LIGAND_ARM, BASAL_ARM = "ligand-driven HER2:HER3", "ligand-independent HER2:HER3"
 
 
-def test_with_internalisation_held_the_excess_holds_across_the_other_spreads():
+def test_over_the_library_s_spreads_both_arms_carry_the_synergy_with_ligand_only():
+    draws = library_draws((T, P), 24)
+    fed, starved = (mechanistic_synergy(combination(nrg1), draws=draws) for nrg1 in (7.5, 0.0))
+    assert (fed.excess > 0).all()
+    shares = {k: r.arms.set_index("arm")["shapley"] for k, r in (("fed", fed), ("starved", starved))}
+    assert shares["fed"][LIGAND_ARM] > 0.01
+    assert shares["fed"][BASAL_ARM] > 0.01
+    assert shares["starved"][LIGAND_ARM] == 0.0
+    assert abs(shares["starved"][BASAL_ARM]) < 1e-3
+    assert fed.arms["largest"].sum() == pytest.approx(1.0)
+
+
+def test_with_internalisation_held_the_two_arms_are_all_there_is():
     draws = {n: v for n, v in library_draws((T, P), 12).items() if not n.endswith("internalisation_ratio")}
-    result = mechanistic_synergy(combination(7.5), draws=draws, arms=[Arm("ligand-driven HER2:HER3", {"a_ld": 0.0})])
-    assert np.mean(result.excess > 0) > 0.9
-    assert abs(result.arms["excess_without"].iloc[0]) < 0.02
+    arms = [Arm(LIGAND_ARM, {"a_ld": 0.0}), Arm(BASAL_ARM, {"cells.a_li": 0.0})]
+    result = mechanistic_synergy(combination(7.5), draws=draws, arms=arms)
+    assert (result.excess > 0).all()
+    assert (result.arms["excess_without"].abs() < 0.02).all()
+    assert (mechanistic_synergy(combination(0.0), draws=draws, arms=[]).excess < 1e-3).all()
 
 
 def test_a_kinase_inhibitor_and_an_antibody():

@@ -35,7 +35,7 @@ def test_folder(tmp_path):
     assert (bliss["q"] < 0.05).mean() < 0.2
     summary = json.loads((out / "summary.json").read_text())
     assert summary["blocks"][0]["response"] == "viability"
-    assert len(list((out / "figures").glob("*.png"))) == 7
+    assert len(list((out / "figures").glob("*.png"))) == 8
     assert json.loads((out / "run.json").read_text())["status"] == "ok"
     assert (out / "report.html").stat().st_size > 10_000
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from her2pkpd.synergy import fit_surface
-from her2pkpd.synergy.surface_fit import fit_surfaces, gather, log_doses
+from her2pkpd.synergy.surface_fit import fit_surfaces
 from her2pkpd.synergy.surfaces import braid, musyc, single_agents, zimmer
+from her2pkpd.synergy.wells import gather, log_doses
 from tests.synergy.data import GRID, hill, needs_data, published
 
 MUSYC = {

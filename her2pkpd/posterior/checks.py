@@ -1,0 +1,55 @@
+"""Posterior predictive checks: does the fit, noise included, look like the plates it was made from?"""
+
+import numpy as np
+import pandas as pd
+
+from her2pkpd.posterior.result import Posterior
+
+EXTREME = 0.01
+"""Tail probability of a plate's mean or scatter below which it counts as not explained."""
+
+
+def predictive_checks(posterior: Posterior) -> pd.DataFrame:
+    """Measured against replicated wells, per read-out, plate, cell line and time.
+
+    Args:
+        posterior: draws of a fit.
+
+    Returns:
+        One row per group: ``readout, plate, cell_line, time, wells``; ``inside_50`` and ``inside_95``, the parts of its
+        wells within the central predictive intervals of that size; ``p_mean`` and ``p_scatter``, two-sided
+        probabilities of a replicated group whose mean residual, or whose root mean square residual, is as extreme;
+        and ``verdict``. Censored wells are left out.
+    """
+    observations = posterior.problem.observations
+    found = posterior.predictive
+    exact = np.array([o.censoring == "none" for o in observations])
+    keys = [(o.signal.readout, o.group("plate"), o.signal.treatment.cell_line, o.signal.time) for o in observations]
+    rows = []
+    for key in dict.fromkeys(keys):
+        wells = np.flatnonzero(np.array([k == key for k in keys]) & exact)
+        if not len(wells):
+            continue
+        value = np.array([observations[i].value for i in wells])
+        replicated, centre = found.replicated[:, wells], np.median(found.prediction[:, wells], axis=0)
+        rank = (replicated < value).mean(axis=0)
+        off, noise = value - centre, replicated - centre
+        p_mean = _two_sided(noise.mean(axis=1), off.mean())
+        p_scatter = _two_sided(np.sqrt((noise**2).mean(axis=1)), float(np.sqrt((off**2).mean())))
+        inside = [float(((rank >= 0.5 - x / 2) & (rank <= 0.5 + x / 2)).mean()) for x in (0.5, 0.95)]
+        rows.append((*key, len(wells), *inside, p_mean, p_scatter, _verdict(p_mean, p_scatter, off)))
+    columns = ["readout", "plate", "cell_line", "time", "wells", "inside_50", "inside_95", "p_mean", "p_scatter"]
+    return pd.DataFrame(rows, columns=[*columns, "verdict"])
+
+
+def _two_sided(replicated: np.ndarray, observed: float) -> float:
+    above = float((replicated >= observed).mean())
+    return min(1.0, 2 * min(above, 1 - above) + 1 / len(replicated))
+
+
+def _verdict(p_mean: float, p_scatter: float, off: np.ndarray) -> str:
+    if p_mean < EXTREME:
+        return f"the model lies too {'low' if off.mean() > 0 else 'high'} here"
+    if p_scatter < EXTREME:
+        return "wells scatter differently than the noise model says"
+    return "as predicted"

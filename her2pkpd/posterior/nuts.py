@@ -1,0 +1,341 @@
+"""No-U-turn sampling through NumPyro: chains in step, each leapfrog one batch of lanes.
+
+The sampler moves in coordinates in which the Laplace approximation is a standard normal; steps are then long and trees
+short. Warm-up proceeds in rounds of a few draws: the step size is one for all chains and follows their mean acceptance,
+and twice the coordinates are made anew from the draws of all chains together. A round is also the unit of work: after
+each the whole state can be saved, and a run that continues from it makes the same draws as one that was never stopped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from her2pkpd.errors import ComputationError
+from her2pkpd.posterior.bridge import energy_function
+from her2pkpd.posterior.density import Density, Gaussian
+
+ROUND = 10
+"""Draws of a round."""
+
+REWHITEN = (0.2, 0.5)
+"""Parts of the warm-up after which the coordinates are made anew."""
+
+THIN = 5
+"""Every which draw of the warm-up counts for the coordinates: neighbours are too alike to count twice."""
+
+SETTLED = 0.6
+"""Part of the warm-up after which step sizes are averaged for sampling."""
+
+Progress = Callable[[int, int, str], None]
+"""Called after every round with (draws done, draws planned, words), warm-up included, per chain."""
+
+Keep = Callable[[dict[str, np.ndarray]], None]
+"""Called after every round with everything needed to go on from there."""
+
+
+@dataclass(frozen=True)
+class NutsSettings:
+    """How to sample.
+
+    Attributes:
+        chains: chains, at least two to compare.
+        draws: draws kept per chain.
+        warmup: draws per chain before that.
+        target: mean acceptance the step size aims at.
+        max_tree_depth: trees end at 2**max_tree_depth leapfrogs.
+        seed: of every random number.
+        separate: whether every chain samples a density of its own, and adapts by itself.
+        leapfrogs: 0 for NUTS; otherwise the fixed number of leapfrogs of plain Hamiltonian Monte Carlo. With hundreds
+            of chains in step, the longest tree among them would set the pace of all.
+    """
+
+    chains: int = 4
+    draws: int = 1000
+    warmup: int = 300
+    target: float = 0.85
+    max_tree_depth: int = 8
+    seed: int = 1
+    separate: bool = False
+    leapfrogs: int = 0
+
+
+@dataclass
+class Draws:
+    """What the sampler leaves behind; arrays (chains, draws, ...).
+
+    Attributes:
+        v: (chains, draws, n) coordinates without bounds.
+        energy: Hamiltonian at every draw.
+        potential: minus log density.
+        diverging: whether the trajectory was cut off.
+        leapfrogs: of every draw.
+        acceptance: mean acceptance along the trajectory.
+        step_size: used for sampling.
+        evaluations: points of the density evaluated in this process.
+        failed: those at which a lane failed.
+    """
+
+    v: np.ndarray
+    energy: np.ndarray
+    potential: np.ndarray
+    diverging: np.ndarray
+    leapfrogs: np.ndarray
+    acceptance: np.ndarray
+    step_size: float = np.nan
+    evaluations: int = 0
+    failed: int = 0
+
+
+@dataclass
+class _Potential:
+    """Energy in standardised coordinates, as a JAX function whose gradient costs the same single solve."""
+
+    density: Density
+    around: Gaussian
+    _last: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    def host(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Energies and gradients at (C, n); a chain that waits for the others asks again for what it has."""
+        z = np.asarray(z)
+        known = self._last.get(len(z))
+        new = np.ones(len(z), dtype=bool) if known is None else (known[0] != z).any(axis=1)
+        energy, gradient = (np.zeros(len(z)), np.zeros(z.shape)) if known is None else (known[1], known[2])
+        if new.any():
+            energy, gradient = energy.copy(), gradient.copy()
+            rows = np.flatnonzero(new)
+            around = self.around.some(rows)
+            energy[new], slope = self.density(around.points(z[new]), rows)
+            gradient[new] = around.slopes(slope)
+        self._last[len(z)] = (z.copy(), energy, gradient)
+        return energy, gradient
+
+    def move(self, around: Gaussian) -> None:
+        """Take other coordinates."""
+        self.around = around
+        self._last.clear()
+
+    def function(self) -> Any:
+        """The JAX function of one point (n,)."""
+        return energy_function(self.host, self.density.n)
+
+
+class Nuts:
+    """A run of the sampler.
+
+    Args:
+        density: what to sample.
+        around: normal approximation to start from.
+        settings: how.
+    """
+
+    def __init__(self, density: Density, around: Gaussian, settings: NutsSettings) -> None:
+        self.density, self.settings = density, settings
+        self.potential = _Potential(density, around)
+        self.round = 0
+        self.log_step = np.full(settings.chains, np.log(0.9 / density.n**0.25))
+        self.averaged: list[np.ndarray] = []
+        self.warm: list[np.ndarray] = []
+        self.kept: list[dict[str, np.ndarray]] = []
+        self.state: Any = None
+        self._compiled: tuple[Any, Any] | None = None
+
+    @property
+    def rounds(self) -> tuple[int, int]:
+        """Rounds of warm-up and of sampling."""
+        return -(-self.settings.warmup // ROUND), -(-self.settings.draws // ROUND)
+
+    def run(self, *, progress: Progress | None = None, keep: Keep | None = None) -> Draws:
+        """Sample to the end.
+
+        Args:
+            progress: called after every round.
+            keep: called after every round with the state.
+
+        Returns:
+            The `Draws`; those made so far when interrupted by Ctrl-C, if there are any.
+        """
+        import jax
+
+        warmup, sampling = self.rounds
+        with jax.enable_x64(True):
+            self._ready()
+            try:
+                while self.round < warmup + sampling:
+                    self._one_round(warmup)
+                    if keep is not None:
+                        keep(self.save())
+                    if progress is not None:
+                        words = "warming up" if self.round <= warmup else "sampling"
+                        progress(self.round * ROUND, (warmup + sampling) * ROUND, words)
+            except KeyboardInterrupt:
+                if not self.kept:
+                    raise
+        return self._draws()
+
+    # --- one round ---------------------------------------------------------------------------------------------
+
+    def _one_round(self, warmup: int) -> None:
+        import jax
+
+        _, sample = self._functions()
+        state = self.state._replace(adapt_state=self.state.adapt_state._replace(step_size=self._step_sizes()))
+        self.state, made = jax.block_until_ready(sample(state))
+        made = {name: np.swapaxes(np.asarray(x), 0, 1) for name, x in made.items()}
+        v = self.potential.around.points(made.pop("z"))
+        self.round += 1
+        if self.round <= warmup:
+            self.warm.append(v)
+            self._adapt(made["acceptance"].mean(axis=1), warmup)
+        else:
+            self.kept.append(made | {"v": v})
+
+    def _step_sizes(self) -> Any:
+        import jax.numpy as jnp
+
+        steps = np.exp(self.log_step)
+        if self.settings.leapfrogs:  # a fixed length may resonate with the posterior: steps vary from round to round
+            steps = steps * np.random.default_rng([self.settings.seed, self.round]).uniform(0.6, 1.0)
+        return jnp.asarray(steps)
+
+    def _adapt(self, acceptance: np.ndarray, warmup: int) -> None:
+        """After a round of warm-up: the step size follows the acceptance, now and then the coordinates follow."""
+        if not self.settings.separate:
+            acceptance = np.full_like(acceptance, acceptance.mean())
+        self.log_step = self.log_step + (acceptance - self.settings.target) * 2.0 / (1 + len(self.averaged)) ** 0.6
+        if self.round > SETTLED * warmup:
+            self.averaged.append(self.log_step)
+        if self.round == warmup and self.averaged:
+            self.log_step = np.mean(self.averaged, axis=0)
+        if self.round in {round(part * warmup) for part in REWHITEN}:
+            self._rewhiten()
+
+    def _rewhiten(self) -> None:
+        """Coordinates from the draws of all chains, held together by the old ones where draws are few."""
+        recent = np.concatenate(self.warm[len(self.warm) // 3 :], axis=1)
+        n, old = recent.shape[-1], self.potential.around
+        here = old.points(np.asarray(self.state.z))
+        z = old.standardised(recent)[:, ::THIN]
+        z = z if self.settings.separate else z.reshape(1, -1, n)
+        mean, factors = z.mean(axis=1), np.stack([np.linalg.cholesky(shrunk_covariance(x)) for x in z])
+        new = Gaussian(old.points(mean), old.factor @ factors)
+        self.potential.move(new if self.settings.separate else Gaussian(new.centre[0], new.factor[0]))
+        self._place(self.potential.around.standardised(here), np.asarray(self.state.rng_key))
+        self.warm = []
+
+    # --- state -------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        import jax
+
+        if self.state is None:
+            seeds = jax.random.split(jax.random.PRNGKey(self.settings.seed), self.settings.chains)
+            self._place(self._beginnings(), np.asarray(seeds))
+
+    def _beginnings(self) -> np.ndarray:
+        """Where the chains begin, (chains, n): draws of the approximation, drawn in where the density is not finite."""
+        rng = np.random.default_rng(self.settings.seed)
+        z = rng.standard_normal((self.settings.chains, self.density.n))
+        for _ in range(30):
+            lost = ~np.isfinite(self.density(self.potential.around.points(z), np.arange(len(z)))[0])
+            if not lost.any():
+                return z
+            z[lost] *= 0.5
+        raise ComputationError("no chain finds a point where all wells can be computed; check bounds and priors.")
+
+    def _place(self, z: np.ndarray, keys: np.ndarray) -> None:
+        """Chains at points z (chains, n)."""
+        start, _ = self._functions()
+        self.state = start(keys, z)
+
+    def _functions(self) -> tuple[Any, Any]:
+        """Start and one round of all chains, compiled once; the coordinates live outside the compiled code."""
+        if self._compiled is None:
+            import jax
+
+            kernel = self._kernel()
+
+            def start(keys: Any, z: Any) -> Any:
+                return jax.vmap(lambda key, point: kernel.init(key, 0, point, (), {}))(keys, z)
+
+            def step(state: Any, _: Any) -> tuple[Any, dict[str, Any]]:
+                state = jax.vmap(lambda s: kernel.sample(s, (), {}))(state)
+                names = {
+                    "z": state.z, "energy": state.energy, "potential": state.potential_energy,
+                    "diverging": state.diverging, "leapfrogs": state.num_steps, "acceptance": state.accept_prob,
+                }  # fmt: skip
+                return state, names
+
+            self._compiled = start, jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
+        return self._compiled
+
+    def _kernel(self) -> Any:
+        from numpyro.infer import HMC, NUTS
+
+        common = {"potential_fn": self.potential.function(), "adapt_step_size": False, "adapt_mass_matrix": False}
+        if self.settings.leapfrogs:
+            return HMC(**common, step_size=1.0, num_steps=self.settings.leapfrogs)
+        return NUTS(**common, step_size=1.0, max_tree_depth=self.settings.max_tree_depth)
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Everything needed to go on, as arrays."""
+        import jax
+
+        around = self.potential.around
+        arrays = {"round": np.array(self.round), "log_step": self.log_step}
+        arrays |= {"averaged": np.array(self.averaged), "centre": around.centre, "factor": around.factor}
+        arrays["evaluations"] = np.array([self.density.evaluations, self.density.failed])
+        arrays |= {f"state_{i}": np.asarray(x) for i, x in enumerate(jax.tree_util.tree_leaves(self.state))}
+        if self.warm:
+            arrays["warm"] = np.concatenate(self.warm, axis=1)
+        for name in self.kept[0] if self.kept else ():
+            arrays[f"kept_{name}"] = np.concatenate([k[name] for k in self.kept], axis=1)
+        return arrays
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what `save` gave."""
+        import jax
+
+        self.potential.move(Gaussian(arrays["centre"], arrays["factor"]))
+        self.round, self.log_step = int(arrays["round"]), arrays["log_step"]
+        self.averaged = list(arrays["averaged"])
+        self.density.evaluations, self.density.failed = (int(x) for x in arrays["evaluations"])
+        with jax.enable_x64(True):
+            keys = np.asarray(jax.random.split(jax.random.PRNGKey(0), self.settings.chains))
+            self._place(np.zeros((self.settings.chains, self.density.n)), keys)
+            _, shape = jax.tree_util.tree_flatten(self.state)
+            leaves = [jax.numpy.asarray(arrays[f"state_{i}"]) for i in range(shape.num_leaves)]
+            self.state = jax.tree_util.tree_unflatten(shape, leaves)
+        self.warm = _rounds(arrays["warm"]) if "warm" in arrays else []
+        names = [name.removeprefix("kept_") for name in arrays if name.startswith("kept_")]
+        columns = {name: _rounds(arrays[f"kept_{name}"]) for name in names}
+        self.kept = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _draws(self) -> Draws:
+        count = self.settings.draws
+        arrays = {name: np.concatenate([k[name] for k in self.kept], axis=1)[:, :count] for name in self.kept[0]}
+        return Draws(
+            **arrays, step_size=float(np.exp(self.log_step.mean())), evaluations=self.density.evaluations,
+            failed=self.density.failed,
+        )  # fmt: skip
+
+
+def shrunk_covariance(x: np.ndarray) -> np.ndarray:
+    """Covariance (n, n) of draws (m, n), drawn towards a multiple of the identity as far as their number demands.
+
+    Ledoit & Wolf (2004): with few draws for many unknowns the sample covariance is so noisy that it would make the
+    coordinates worse than they were.
+    """
+    m, n = x.shape
+    x = x - x.mean(axis=0)
+    sample = x.T @ x / m
+    size = np.trace(sample) / n
+    apart = np.sum((sample - size * np.eye(n)) ** 2)
+    noise = max(np.sum(np.sum(x**2, axis=1) ** 2) / m - np.sum(sample**2), 0.0) / m
+    part = min(noise / apart, 1.0) if apart > 0 else 1.0
+    return (1 - part) * sample + part * size * np.eye(n)
+
+
+def _rounds(array: np.ndarray) -> list[np.ndarray]:
+    return [array[:, i : i + ROUND] for i in range(0, array.shape[1], ROUND)]

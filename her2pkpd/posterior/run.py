@@ -1,0 +1,124 @@
+"""`sample`: from a fit to draws of its posterior."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from her2pkpd.errors import InputError, Problem
+from her2pkpd.fit.problem import FitProblem
+from her2pkpd.fit.run import FitResult, fit
+from her2pkpd.posterior import checkpoint
+from her2pkpd.posterior._stats import psis
+from her2pkpd.posterior.density import Density, Gaussian, harmless_options, laplace
+from her2pkpd.posterior.nuts import Draws, Nuts, NutsSettings, Progress
+from her2pkpd.posterior.result import Posterior
+from her2pkpd.runinfo import hash_files
+
+SAVE_EVERY = 2.0
+"""Seconds between two checkpoints, at least."""
+
+
+def sample(
+    fitted: FitResult | FitProblem | str | Path,
+    *,
+    progress: Progress | None = None,
+    keep: str | Path | None = None,
+    resume: bool = True,
+) -> Posterior:
+    """Sample the posterior of a fit, as its ``[method]`` says.
+
+    Args:
+        fitted: a finished fit; or a problem, or the path of a ``fit.toml``, which are then fitted first.
+        progress: called after every round of draws with (done, planned, words).
+        keep: file for checkpoints; a run that finds one of the same inputs goes on from there, to the same draws.
+        resume: whether to; False starts afresh.
+
+    Returns:
+        The `Posterior`.
+
+    Raises:
+        InputError: for bad settings, or where a sampler is not installed.
+        ComputationError: if the posterior is not finite where the fit ended.
+    """
+    result = fitted if isinstance(fitted, FitResult) else fit(fitted)
+    method = result.problem.settings.method
+    kind = method.sample if method.sample != "none" else "nuts"
+    density = Density(result.problem.objective)
+    around = laplace(density, result.optimum.best.u)
+    density.options = harmless_options(density, around)
+    began = time.perf_counter()
+    settings = NutsSettings(method.chains, method.draws, method.warmup, method.target, seed=method.seed)
+    if kind == "laplace":
+        return replace(laplace_draws(result.problem, density, around, settings), seconds=time.perf_counter() - began)
+    if kind == "smc":
+        from her2pkpd.posterior.smc import smc
+
+        return replace(smc(result.problem, density, settings, progress), seconds=time.perf_counter() - began)
+    _require("numpyro", "NUTS")
+    if method.init == "pathfinder":
+        from her2pkpd.posterior.pathfinder import pathfinder
+
+        around = pathfinder(density, around, seed=method.seed)
+    run = Nuts(density, around, settings)
+    inputs = f"{hash_files(result.problem.settings.files)} {result.problem.model.hash} {settings}"
+    saver = _restored(run, keep, inputs, resume=resume)
+    draws = run.run(progress=progress, keep=saver)
+    return Posterior(
+        result.problem, "nuts", density.bounded(draws.v), draws, density.options, time.perf_counter() - began,
+        max_tree_depth=settings.max_tree_depth,
+    )  # fmt: skip
+
+
+def _restored(
+    run: Nuts, keep: str | Path | None, inputs: str, *, resume: bool
+) -> Callable[[dict[str, np.ndarray]], None] | None:
+    """Take over an earlier run's state, and say how to keep this one's."""
+    if keep is None:
+        return None
+    known = checkpoint.load(keep, inputs) if resume else None
+    if known is not None:
+        run.restore(known)
+    last = [0.0]
+    total = sum(run.rounds)
+
+    def saver(arrays: dict[str, np.ndarray]) -> None:
+        now = time.monotonic()
+        if now - last[0] > SAVE_EVERY or int(arrays["round"]) == total:
+            checkpoint.save(keep, inputs, arrays)
+            last[0] = now
+
+    return saver
+
+
+def laplace_draws(problem: FitProblem, density: Density, around: Gaussian, settings: NutsSettings) -> Posterior:
+    """Independent draws of the normal approximation, with a verdict on it by their importance weights."""
+    rng = np.random.default_rng(settings.seed)
+    z = rng.standard_normal((settings.chains * settings.draws, density.n))
+    v = around.points(z)
+    checked = v[: min(len(v), 400)]
+    weights = 0.5 * np.sum(z[: len(checked)] ** 2, axis=1) - density.energy(checked)
+    shape = (settings.chains, settings.draws)
+    nothing = np.zeros(shape)
+    draws = Draws(v.reshape(*shape, -1), nothing, nothing, nothing > 0, nothing, nothing + 1)
+    draws.evaluations = density.evaluations
+    options = density.options or density.objective.predictor.options
+    u = density.bounded(draws.v)
+    return Posterior(problem, "laplace", u, draws, options, pareto_k=pareto_k(weights))
+
+
+def pareto_k(log_weights: np.ndarray) -> float:
+    """Shape of the generalised Pareto distribution of the largest weights: above 0.7 they do not average."""
+    finite = log_weights[np.isfinite(log_weights)]
+    if len(finite) < len(log_weights) / 2:
+        return np.inf
+    return float(psis(finite - finite.max())[1])
+
+
+def _require(module: str, what: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise InputError(Problem(f"{what} needs {module}, which is not installed", "pip install 'her2pkpd[bayes]'"))
