@@ -62,7 +62,7 @@ class Descent:
         routines = [observation(self.rows, self.n_inputs), iteration(self.at.p)]
         routines += [condition(self.own, self.n_own)] if self.own else []
         lengths = {"data": self.n_inputs + 2, "own": self.n_own}
-        return DescentWriter(routines, lengths, self.at, target.width, target.fma, target.reciprocals).text()
+        return DescentWriter(routines, lengths, self.at, target.width, target.fma, target.special).text()
 
     def minimise(
         self,

@@ -1,15 +1,20 @@
 """A cohort on a card, which is imitated: it agrees with the processor for every patient."""
 
 import numpy as np
+import pytest
 
 from her2pkpd.cohort import Resources, cohort, load
 from her2pkpd.cohort.run import cohort_file
 from her2pkpd.engine import cuda
 from tests.cohort.cohorts import TDXD, plasma
-from tests.engine import test_gpu_engine
+from tests.engine.systems.card import imitated
 
-card = test_gpu_engine.card
 RULE = '[[arm.rule]]\ndrug = "T-DXd"\nvariable = "DXd"\nmeasure = "auc"\nabove = "30 ng*d/mL"\nthen = "reduce"\n'
+
+
+@pytest.fixture
+def card(monkeypatch):
+    return imitated(monkeypatch)
 
 
 def test_card_and_processor_agree_for_every_patient(tmp_path, card, monkeypatch):

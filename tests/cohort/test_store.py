@@ -51,8 +51,8 @@ def test_bytes_do_not_depend_on_threads_or_chunks(made, tmp_path, threads, chunk
 def test_bytes_do_not_depend_on_being_killed(made, tmp_path):
     """Killed at moments all over the run, each time gone on with; the last run is left to finish."""
     out, rng = tmp_path / "out", np.random.default_rng(5)
-    command = [sys.executable, "-m", "her2pkpd.cli", "cohort", str(made[0]), "--out", str(out), "--quiet", "--no-report"]
-    command += ["--engine", "kernel", "--threads", "2", "--chunk", "20"]
+    command = [sys.executable, "-m", "her2pkpd.cli", "cohort", str(made[0]), "--out", str(out), "--quiet"]
+    command += ["--no-report", "--engine", "kernel", "--threads", "2", "--chunk", "20"]
     grown = []
     for k in range(KILLS):
         run = subprocess.Popen([*command, "--resume"], cwd=ROOT)

@@ -1,15 +1,12 @@
 """The GPU engine around its program, on a card that is imitated; and what is said where there is none."""
 
-import ctypes
-
 import numpy as np
 import pytest
 
 from her2pkpd.engine import _gpu_order as ordering
-from her2pkpd.engine import compile as compiler
-from her2pkpd.engine import cuda, gpu, nvptx, select, solve
-from her2pkpd.engine.emit.ptx import host_text
+from her2pkpd.engine import cuda, gpu, select, solve
 from her2pkpd.errors import InputError
+from tests.engine.systems.card import imitated
 from tests.engine.systems.hard import HARD
 from tests.engine.systems.measure import relative, tolerances_off
 from tests.engine.systems.retargeted import same
@@ -27,63 +24,9 @@ from tests.engine.systems.runs import (
 from tests.engine.test_kernel_lanes import lanes
 
 
-class Buffer:
-    """Memory of the imitated card."""
-
-    def __init__(self, size):
-        self.memory = np.full(size, 0xAB, dtype=np.uint8)
-        self.handle = self.memory.ctypes.data
-
-
-class ImitatedCard:
-    """A card that runs programs on the processor and counts what is asked of it."""
-
-    name, capability = "imitation", (9, 0)
-
-    def __init__(self, free=10**9):
-        self.free, self.launches = free, []
-
-    def allocate(self, size):
-        return Buffer(size)
-
-    def free_memory(self):
-        return self.free
-
-    def to_device(self, array):
-        found = cuda.DeviceArray(self, array.shape, array.dtype)
-        ctypes.memmove(found.pointer, array.ctypes.data, array.nbytes)
-        return found
-
-    def to_host(self, array, pointer):
-        ctypes.memmove(array.ctypes.data, pointer, array.nbytes)
-
-    def launch(self, kernel, blocks, threads, arguments):
-        self.launches.append((blocks, threads))
-        table = np.empty(len(arguments))
-        for k, value in enumerate(arguments):
-            (table.view(np.int64) if isinstance(value, int) else table)[k] = value
-        kernel.kernel(table.ctypes.data, None, None)
-
-    def synchronise(self):
-        pass
-
-
 @pytest.fixture
 def card(monkeypatch):
-    found = ImitatedCard()
-    kept = {}
-
-    def kernel(request, flux, inputs):
-        if (request, inputs) not in kept:
-            text, shape = gpu.program(request, flux, inputs)
-            target = compiler.host()
-            code = compiler.object_code(nvptx.unrolled(host_text(text, shape)), target)
-            kept[request, inputs] = compiler.Loaded(code, target), gpu.Code(code, "host", shape, None)
-        return kept[request, inputs]
-
-    monkeypatch.setattr(cuda, "card", lambda: found)
-    monkeypatch.setattr(gpu, "_kernel", kernel)
-    return found
+    return imitated(monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["absorption", "binding"])

@@ -37,7 +37,7 @@ class DescentWriter:
         at: places of a lane's numbers.
         width: lanes per vector.
         fma: whether the target has fused multiply-add.
-        reciprocals: how the target starts a reciprocal, see `Asm`.
+        special: instructions of the target, see `Asm`.
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class DescentWriter:
         at: State,
         width: int,
         fma: bool,
-        reciprocals: str = "",
+        special: tuple[str, ...] = (),
     ) -> None:
         self.routines = {r.name: r for r in routines}
         self.at, self.lengths = at, dict(lengths) | {"limits": 2 * at.p + 1}
         self.offset = offsets(at)
-        self.a = Asm(width, fma, reciprocals)
+        self.a = Asm(width, fma, special)
 
     def text(self) -> str:
         """LLVM IR of the whole module."""
         a, parts, called = self.a, [], set()
         for routine in self.routines.values():
-            writer = RoutineWriter(routine, a.width, a.fma_available, a.reciprocals)
+            writer = RoutineWriter(routine, a.width, a.fma_available, a.special)
             parts.append(writer.text("internal"))
             called |= writer.called
-        parts += [vector_function(n, a.width, a.fma_available, a.reciprocals) for n in sorted(called)]
+        parts += [vector_function(n, a.width, a.fma_available, a.special) for n in sorted(called)]
         parts.append(self._main())
         return "\n".join(parts) + declarations("\n".join(parts))
 

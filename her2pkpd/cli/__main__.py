@@ -1,0 +1,7 @@
+"""``python -m her2pkpd.cli``."""
+
+import sys
+
+from her2pkpd.cli import main
+
+sys.exit(main())
