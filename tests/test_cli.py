@@ -163,7 +163,7 @@ def test_fit_and_gr_pass_on_what_was_asked(monkeypatch):
     assert run("fit", "fit.toml", "--out", "there", "--quiet") == 0
     assert run("gr", "plate.csv", "--out", "there", "--force") == 0
     assert calls == [
-        (("fit.toml", "there"), {"force": False, "progress": False}),
+        (("fit.toml", "there"), {"force": False, "progress": False, "resume": True}),
         (("plate.csv", "there"), {"force": True}),
     ]
 

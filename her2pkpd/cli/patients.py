@@ -62,9 +62,10 @@ def add_cohort(add: Add) -> None:
 
 def _cohort(options: argparse.Namespace) -> None:
     from her2pkpd.cohort.run import Resources, cohort_file, progress_bar, summary
-    from her2pkpd.report.cohort import cohort_report, read_targets
+    from her2pkpd.report.cohort import check_targets, cohort_report, read_targets
 
     targets = read_targets(options.target)
+    check_targets(options.settings, targets)
     resources = Resources(options.engine, options.threads, options.chunk, options.scheduler)
     with progress_bar(not options.quiet) as progress:
         found = cohort_file(

@@ -13,12 +13,14 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import ndtri
 
 from her2pkpd.assays.reference import reference
+from her2pkpd.cohort import engines
 from her2pkpd.cohort.people import matches
 from her2pkpd.cohort.run import Resources, cohort
 from her2pkpd.cohort.sensitivity import Evaluate, Group, Inputs, correlated_normal
 from her2pkpd.cohort.settings import CohortSettings
 from her2pkpd.cohort.summary_source import OK, STATUS
 from her2pkpd.cohort.trial import build_trial
+from her2pkpd.cohort.tuning import tuned
 from her2pkpd.errors import InputError, Problem, Problems
 from her2pkpd.library.populations import Population, load_population, with_derived
 from her2pkpd.settings import nearest
@@ -76,8 +78,10 @@ def patient_endpoint(
     Raises:
         InputError: for an arm or endpoint the cohort does not have.
     """
-    own = _only(_with_arm(settings, arm), endpoint)
-    defaults = build_trial(own).defaults
+    asked = _only(_with_arm(settings, arm), endpoint)
+    engine = engines.resolve(resources.engine if resources else "auto")
+    trial = tuned(build_trial(asked), engines.solver(engine))  # one tolerance for all blocks
+    own, defaults = replace(asked, solver=trial.settings.solver), trial.defaults
 
     def evaluate(inputs: Inputs) -> np.ndarray:
         table = _table(own, defaults, inputs)

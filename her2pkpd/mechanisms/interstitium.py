@@ -16,7 +16,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from her2pkpd.mechanisms.disposition import central, plasma
+from her2pkpd.mechanisms.disposition import plasma
 from her2pkpd.mechanisms.population import MEDIUM, count
 from her2pkpd.model import Builder, Scope
 
@@ -49,6 +49,8 @@ def interstitium(build: Builder, population: str) -> None:
 def antibody_uptake(build: Builder, drug: str, population: str) -> None:
     """Exchange of an antibody between plasma and tumour, through vessel walls and over the surface.
 
+    Plasma takes no notice: the clearance of a population model already holds what the tumours of its patients took up.
+
     Args:
         build: the model with the antibody's disposition and its state in the interstitium; must hold
             ``tumour.P`` (cm/h), ``tumour.D`` (cm2/h), ``tumour.Rcap`` and ``tumour.Rkrogh`` (cm).
@@ -63,7 +65,7 @@ def antibody_uptake(build: Builder, drug: str, population: str) -> None:
 
     build.reaction(
         f"{drug} between plasma and tumour",
-        {central(drug): -1, drug: 1},
+        {drug: 1},
         rate,
         at=MEDIUM,
         equation="(2*P*Rcap/Rkrogh^2 + 6*D/R^2)/epsilon*(plasma - tumour)",

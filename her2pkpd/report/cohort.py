@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from her2pkpd.report.cohort_figures import attainment_figure, bands_figure, expo
 from her2pkpd.report.cohort_outcome_figures import explained_figure, spider_plot, survival_figure, waterfall_plot
 from her2pkpd.report.page import Page, png
 from her2pkpd.runinfo import write_text
+from her2pkpd.settings import nearest
 from her2pkpd.simulate.patient_scenario import COVARIATE_FLAGS, COVARIATE_UNITS
 
 NOT_ENDPOINTS = ("patient", "steps", "draw")
@@ -108,7 +109,7 @@ def cohort_report(
     for name in targets or {}:
         if name not in own.numbers:
             rule = f"no endpoint '{name}' in this cohort"
-            raise InputError(Problem(rule, f"It has {', '.join(own.numbers)}.", file=str(folder), column="targets"))
+            raise InputError(Problem(rule, nearest(name, own.numbers), file=str(folder), column="targets"))
     table: Any = summarise(own.endpoints, own.numbers, weights=weights)
     table.insert(2, "unit", [own.unit(x) for x in table["endpoint"]])
     table = table[table["patients"] > 0].reset_index(drop=True)
@@ -158,6 +159,31 @@ def read_targets(written: Sequence[str]) -> dict[str, list[float]]:
             )
     problems.raise_any()
     return found
+
+
+def check_targets(settings: str | Path, targets: Mapping[str, Sequence[float]]) -> None:
+    """Whether a cohort will have the endpoints of targets, asked before it is computed.
+
+    Raises:
+        InputError: for bad settings, and every endpoint it will not have.
+    """
+    if not targets:
+        return
+    from her2pkpd.cohort import engines
+    from her2pkpd.cohort.blocks import template
+    from her2pkpd.cohort.read import read_cohort
+    from her2pkpd.cohort.trial import build_trial
+
+    own = read_cohort(settings)
+    trial = build_trial(replace(own, solver=replace(own.solver, rtol=0.01)))  # only names are looked at
+    _, meanings = template(trial, engines.solver("kernel"))
+    problems = Problems(str(settings))
+    for name in targets:
+        if name not in meanings["endpoints"]:
+            problems.add(
+                "is no endpoint of this cohort", nearest(name, meanings["endpoints"]), column="--target", value=name
+            )
+    problems.raise_any()
 
 
 def _open(folder: Path, weights: Weights) -> _Folder:

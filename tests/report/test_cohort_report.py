@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import lognorm
 
+from her2pkpd.cli import main
 from her2pkpd.cohort.attainment import attainment
 from her2pkpd.cohort.covariate_effects import covariate_effects
 from her2pkpd.cohort.sensitivity import sobol, tornado
@@ -90,6 +91,21 @@ def test_targets_are_read():
     assert read_targets(["a.b=1", "a.b = 2.5", "c=1e3"]) == {"a.b": [1.0, 2.5], "c": [1000.0]}
     with pytest.raises(InputError, match="2 problems"):
         read_targets(["a", "b=x", "c=1"])
+
+
+def test_a_target_that_is_no_endpoint_is_refused_before_anything_is_computed(tmp_path, capsys):
+    settings = tmp_path / "cohort.toml"
+    settings.write_text(
+        '[population]\nsize = 20\n[[arm]]\nname = "a"\n[[arm.dose]]\ndrug = "trastuzumab"\n'
+        'regimen = "6 mg/kg every 3 weeks, 2 doses"\ninfusion = "90 min"\n',
+        encoding="utf-8",
+    )
+    command = ["cohort", str(settings), "--out", str(tmp_path / "out"), "--engine", "kernel", "--quiet"]
+    assert main([*command, "--target", "Cmin.trastuzumb.last=20"]) == 2
+    assert "Did you mean 'Cmin.trastuzumab.last'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--target", "Cmin.trastuzumab.last=20"]) == 0
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 def texts(figure: Figure) -> str:
