@@ -81,7 +81,7 @@ def digests(folder: Path) -> dict[str, str]:
 def command(settings: Path, out: Path, threads: int, chunk: int) -> list[str]:
     """The command line of a run that goes on where another ended."""
     words = [sys.executable, "-m", "her2pkpd.cli", "cohort", str(settings), "--out", str(out), "--quiet", "--resume"]
-    return [*words, "--engine", "kernel", "--threads", str(threads), "--chunk", str(chunk)]
+    return [*words, "--no-report", "--engine", "kernel", "--threads", str(threads), "--chunk", str(chunk)]
 
 
 def killed(settings: Path, out: Path, threads: int, chunk: int, kills: int, whole: float) -> int:

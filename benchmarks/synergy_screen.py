@@ -78,7 +78,7 @@ def main(n: int) -> None:
         ranking = pd.read_csv(out / "ranking.csv")
         files = {p.name: p.stat().st_size for p in sorted(out.iterdir()) if p.is_file()}
         pictures = len(list((out / "figures").glob("*.png")))
-        message = run.stderr.strip()[:300]
+        message = run.stderr.strip().rpartition("\n")[2][:300]
     scores = sorted(set(ranking["score"]))
     result = {
         "blocks": n, "wells": n * len(GRID), "exit_code": run.returncode, "message": message, "seconds": seconds,

@@ -49,7 +49,7 @@ def main() -> None:
         plan = plan_plate(settings)
     print(plan)
     print(plan.wells.to_string(index=False))
-    print(f"The usual series would do best {plan.usual_place}:")
+    print(f"The usual series is read {plan.candidates.common}; it would do best {plan.best_place}:")
     print(plan.gain.round(2).to_string(index=False))
     if len(sys.argv) > 1:
         plate_figure(plan).savefig(sys.argv[1], dpi=130)

@@ -43,16 +43,23 @@ def compute(trial: Trial, patients: range, solve: Solve) -> Block:
     rows, columns, courses = [], [], []
     for index, plan in enumerate(trial.plans):
         who = np.arange(len(numbers)) if people.arm is None else np.flatnonzero(people.arm == index)
-        if not len(who):
-            continue
+        allocated = len(who)
+        if not allocated:
+            who = np.zeros(1, dtype=np.int64)  # for its columns, which every chunk must have; the row is dropped
         everyone = len(who) == len(numbers)
         some = people if everyone else people.take(who)
         record = treat(plan, trial.settings, some, patients if everyone else numbers[who], solve, shown=False)
-        rows.append((index, who))
-        columns.append(endpoints(plan, trial.settings, record))
-        courses.append(_courses(plan, trial, people, numbers, who, index, solve))
+        rows.append((index, who[:allocated]))
+        columns.append(_first(endpoints(plan, trial.settings, record), allocated))
+        courses.append(_courses(plan, trial, people, numbers, who[:allocated], index, solve))
     ended = _merge(trial, rows, columns, numbers)
     return Block({"patient": numbers, **_who(people, trial)}, ended, _stack([c for c in courses if c]))
+
+
+def _first(columns: Columns, many: int) -> Columns:
+    """The first rows of some columns."""
+    cut = {n: Coded(v.codes[:many], v.words) if isinstance(v, Coded) else v[:many] for n, (v, _, _) in columns.items()}
+    return {name: (cut[name], unit, text) for name, (_, unit, text) in columns.items()}
 
 
 def _who(people: People, trial: Trial) -> dict[str, Values]:

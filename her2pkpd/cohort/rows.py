@@ -1,6 +1,6 @@
 """Rows of patients in memory, cut and joined."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,18 @@ def slice_block(block: Block, patients: range) -> Block:
     return Block(cut(block.patients), cut(block.endpoints), cut(block.trajectories))
 
 
+def _nothing(columns: Mapping[str, Values]) -> np.ndarray:
+    """A column of no values: of a variable that no arm in this chunk has."""
+    numbers = columns["patient"]
+    assert isinstance(numbers, np.ndarray)
+    return np.full(len(numbers), np.nan)
+
+
+def complete(columns: Mapping[str, Values], names: Iterable[str]) -> dict[str, Values]:
+    """Columns in the order of `names`, those that are missing without values; no rows stay no columns."""
+    return {name: columns.get(name, _nothing(columns)) for name in names} if columns else {}
+
+
 def join_blocks(blocks: Sequence[Block]) -> Block:
     """Blocks of consecutive patients as one."""
 
@@ -63,9 +75,10 @@ def join_blocks(blocks: Sequence[Block]) -> Block:
         if not full:
             return {}
         joined: dict[str, Values] = {}
-        for name, first in full[0].items():
-            parts = [t[name] for t in full]
+        for name in dict.fromkeys(n for t in full for n in t):
+            parts = [t.get(name, _nothing(t)) for t in full]
             values = np.concatenate([p.codes if isinstance(p, Coded) else p for p in parts])
+            first = parts[0]
             joined[name] = Coded(values, first.words) if isinstance(first, Coded) else values
         return joined
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from her2pkpd.cohort.endpoints import Coded
-from her2pkpd.cohort.rows import Block, Values
+from her2pkpd.cohort.rows import Block, Values, complete
 from her2pkpd.errors import ComputationError, InputError, Problem
 
 MANIFEST, JOURNAL, LOCK = "manifest.json", "parts.jsonl", "cohort.lock"
@@ -114,7 +114,7 @@ class Store:
         entry: dict[str, Any] = {"part": part, "files": {}, "status": dict(block.counts)}
         with self._writing("a part cannot be written", ComputationError):
             for table in TABLES:
-                columns = getattr(block, table)
+                columns = complete(getattr(block, table), self.meanings[table])
                 if not columns:
                     continue
                 content, rows = serialise(columns, self.meanings[table])

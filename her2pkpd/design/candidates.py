@@ -21,6 +21,9 @@ USUAL_DOSES = 8
 USUAL_STEP = 10**0.5
 """What most laboratories run: eight doses in half-log steps."""
 
+USUAL_TIME = 72.0
+"""When most laboratories read viability, h."""
+
 HELD = 0.25
 """Draws of what nothing is known about spread by this part of its bounds, either way."""
 
@@ -42,6 +45,7 @@ class Candidates:
         wells: the kinds.
         free: (n_wells,) whether a plate may be made of it; the others belong to the usual series alone.
         series: the usual series, each the positions of its wells, by where it is placed.
+        common: the one that most would run: half of its doses above the IC50, at the time nearest to three days.
         pool: sensitivities of all wells, (n_draws, n_wells, n_readings, n_unknowns), and the information there is.
         names: of the unknowns.
         widths: of the unknowns' bounds.
@@ -52,6 +56,7 @@ class Candidates:
     wells: list[Well]
     free: np.ndarray
     series: dict[str, np.ndarray]
+    common: str
     pool: Pool
     names: list[str]
     widths: np.ndarray
@@ -162,7 +167,30 @@ def candidates(
     free = usable & np.isin(np.arange(len(wells)), [place[w] for w in listed])
     informed = np.array([_known(plan, earlier, fitted, x) for x in points])
     pool = Pool(np.where(usable[None, :, None, None], shaped, 0.0), informed + np.diag((high - low) ** -2.0))
-    return Candidates(wells, free, series, pool, names, high - low, u, int(np.sum(~usable)))
+    lost, common = int(np.sum(~usable)), _common(wells, series, plan.objective.predictor(u).value[len(observations) :])
+    return Candidates(wells, free, series, common, pool, names, high - low, u, lost)
+
+
+def _common(wells: Sequence[Well], series: Mapping[str, np.ndarray], value: np.ndarray) -> str:
+    """Which of the usual series most would run: around the IC50s at the estimate, at the time nearest to three days."""
+    last = value.reshape(len(wells), -1)[:, -1]
+    times = np.array([w.times[-1] for w in wells])
+    usual_time = times[np.argmin(np.abs(times - USUAL_TIME))]
+    distance = {}
+    for name, at in series.items():
+        if times[at[0]] == usual_time:
+            curves: dict[tuple[str, str], list[int]] = {}
+            for i in at:
+                curves.setdefault((wells[i].treatment.cell_line, wells[i].treatment.doses[0][0]), []).append(int(i))
+            distance[name] = sum(abs(_off_centre(np.array(own), last)) for own in curves.values())
+    return min(distance, key=lambda n: distance[n])
+
+
+def _off_centre(at: np.ndarray, value: np.ndarray) -> float:
+    """How unevenly the responses of a series lie about the middle of what they span between untreated and lowest."""
+    response = value[at]
+    middle = 0.5 * (1.0 + float(response.min()))
+    return float(np.sum(response > middle)) - float(np.sum(response <= middle))
 
 
 def _check_size(n: int, settings: FitSettings) -> None:

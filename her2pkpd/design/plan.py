@@ -32,8 +32,9 @@ class Plan:
         design: what the plate may be made of.
         candidates: every kind of well considered.
         choice: wells of each kind.
-        usual: wells of each kind in the usual series at its best place.
-        usual_place: where that is.
+        usual: wells of each kind in the usual series: half of its doses above the IC50, read at three days.
+        best_usual: the same at the highest dose and time that serve the criterion best.
+        best_place: where that is.
     """
 
     settings: FitSettings
@@ -41,7 +42,8 @@ class Plan:
     candidates: Candidates
     choice: Choice
     usual: np.ndarray
-    usual_place: str
+    best_usual: np.ndarray
+    best_place: str
 
     @property
     def wells(self) -> pd.DataFrame:
@@ -60,20 +62,20 @@ class Plan:
 
     @property
     def gain(self) -> pd.DataFrame:
-        """Expected 95 % intervals: ``parameter, target, before, usual, proposed, narrower``.
+        """Expected 95 % intervals: ``parameter, target, before, usual, best_usual, proposed, narrower``.
 
         Intervals are folds from end to end for what is estimated on a log scale, and widths of log odds, or plain
         ones, for the rest; `narrower` is the part of the width (of the logarithm, for folds) saved over the usual
         plate.
         """
         own = self.candidates
-        counts = (np.zeros(own.pool.size, dtype=int), self.usual, self.choice.counts)
-        before, usual, proposed = (widths(own.pool.information(c), own.widths) for c in counts)
+        counts = (np.zeros(own.pool.size, dtype=int), self.usual, self.best_usual, self.choice.counts)
+        before, usual, best, proposed = (widths(own.pool.information(c), own.widths) for c in counts)
         rows = [
-            (name, name in self.design.target, before[i], usual[i], proposed[i], 1 - proposed[i] / usual[i])
+            (name, name in self.design.target, before[i], usual[i], best[i], proposed[i], 1 - proposed[i] / usual[i])
             for i, name in enumerate(own.names)
         ]
-        return pd.DataFrame(rows, columns="parameter target before usual proposed narrower".split())
+        return pd.DataFrame(rows, columns="parameter target before usual best_usual proposed narrower".split())
 
     def __repr__(self) -> str:
         gain = self.gain
@@ -209,7 +211,7 @@ def _choose(
     )
     counts = np.zeros(found.pool.size, dtype=int)
     counts[free] = own.counts
-    return Plan(settings, design, found, replace(own, counts=counts), usual[place], place)
+    return Plan(settings, design, found, replace(own, counts=counts), usual[found.common], usual[place], place)
 
 
 def _kinds(found: Candidates, counts: np.ndarray) -> pd.DataFrame:

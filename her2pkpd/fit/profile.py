@@ -6,7 +6,7 @@ quantile of chi-squared; where the noise level is estimated from the same wells,
 degrees of freedom left, which is exact for a linear model. An interval that reaches a bound ends there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -103,6 +103,7 @@ def profile(
     level: float = 0.95,
     progress: Callable[[int, int], None] | None = None,
     keep: Callable[[ProfileCurve], None] | None = None,
+    only: Sequence[int] | None = None,
 ) -> tuple[list[Interval], float]:
     """Profile-likelihood intervals of every unknown at an optimum; noise levels keep their Laplace intervals.
 
@@ -111,6 +112,7 @@ def profile(
         u: coordinates of the optimum, (n_unknowns,).
         level: probability of the interval.
         progress: called after every unknown with (finished, planned).
+        only: positions of the unknowns to profile, all by default; the others keep their Laplace intervals.
         keep: called with the curve of every finished unknown, through the points the search has visited.
 
     Returns:
@@ -121,14 +123,15 @@ def profile(
     best = objective(u).cost
     intervals, lowest = laplace(objective, u, level=level)[0], best
     try:
-        for i in range(len(objective.free)):
+        wanted = range(len(objective.free)) if only is None else only
+        for done, i in enumerate(wanted, start=1):
             own = _Profile(objective, i, u, best, curved.slope(i))
             intervals[i] = _interval(own, curved, intervals[i], level)
             lowest = min(lowest, own.lowest)
             if keep is not None:
                 keep(_curve(own, curved.deviance(level)))
             if progress is not None:
-                progress(i + 1, len(objective.free))
+                progress(done, len(wanted))
     except KeyboardInterrupt:
         pass
     return intervals, lowest

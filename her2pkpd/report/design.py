@@ -85,7 +85,8 @@ def _summary(plan: Plan, gain: pd.DataFrame) -> dict[str, object]:
         "candidates_that_failed": plan.candidates.lost,
         "efficiency_at_least": plan.choice.efficiency,
         "exchanges": plan.choice.exchanges,
-        "usual_series": plan.usual_place,
+        "usual_series": plan.candidates.common,
+        "best_usual_series": plan.best_place,
         "narrower": dict(zip(gain["parameter"], gain["narrower"].astype(float), strict=True)),
     }
 
@@ -171,8 +172,10 @@ def _page(plan: Plan, gain: pd.DataFrame, figures: list[tuple[str, bytes]]) -> P
     if plan.candidates.lost:
         page.text(f"{plan.candidates.lost} candidate wells could not be computed and are left out.", kind="bad")
     page.text(
-        f"The usual series: 8 doses in half-log steps of each drug in each line, {plan.usual_place}, the best of the "
-        "places it could have, with as many wells. plate.csv says what goes where; fill in value and fit again.",
+        f"The usual series: 8 doses in half-log steps of each drug in each line, half of them above the IC50, read "
+        f"at the time nearest to three days ({plan.candidates.common}), with as many treated wells. best_usual: the "
+        f"same series where it serves the target best ({plan.best_place}). plate.csv says what goes where; fill in "
+        "value and fit again.",
         kind="note",
     )
     page.figures(figures)

@@ -222,7 +222,7 @@ def potency_efficacy_figure(surfaces: pd.DataFrame) -> Figure:
         axes.set_xlabel("potency: log10 alpha (right is synergy)")
         axes.set_ylabel("efficacy: beta (up is synergy)")
         if axes.get_legend_handles_labels()[1]:
-            axes.legend(fontsize=7)
+            axes.legend(fontsize=7, loc="upper left")
         axes.set_title("MuSyC", loc="left")
     return figure
 

@@ -126,7 +126,7 @@ def _search(surface: Surface, lanes: Lanes, blocks: Sequence[Wells], seed: int) 
         best = np.argsort(cost.reshape(len(blocks), -1), axis=1, kind="stable")[:, :kept]
         chosen = (best + number * np.arange(len(blocks))[:, None]).ravel()
         u, block, number = u[chosen], block[chosen], kept
-        found = lanes.minimise(block, u, limits[block, 0], limits[block, 1], iterations=iterations, tolerance=1e-11)
+        found = lanes.minimise(block, u, limits[block, 0], limits[block, 1], iterations=iterations, tolerance=1e-9)
         u, cost, converged = found.u, found.cost, found.converged
     pick = np.argmin(cost.reshape(len(blocks), -1), axis=1) + number * np.arange(len(blocks))
     return Minimum(u[pick], cost[pick], converged[pick])

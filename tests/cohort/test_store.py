@@ -214,3 +214,21 @@ def test_failed_patients_are_kept_and_the_exit_code_says_so(tmp_path, capsys):
     found = load(tmp_path / "out").endpoints
     assert (found["status"] == "max_steps").sum() > 0
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status_counts"]["max_steps"] > 0
+
+
+def test_parallel_arms_fill_all_columns_whoever_is_in_a_chunk(tmp_path):
+    """Chunks of three patients often lack an arm, and the subsample's time courses do so in most parts."""
+    text = TUMOUR.replace("seed = 11", 'seed = 11\ndesign = "parallel"').replace("size = 250", "size = 120")
+    settings = write(tmp_path, text)
+    for chunk in (3, 120):
+        cohort_file(settings, tmp_path / str(chunk), resources=Resources("kernel", 1, chunk))
+    assert contents(tmp_path / "3") == contents(tmp_path / "120")
+    found = load(tmp_path / "3")
+    assert found.endpoints["patient"].tolist() == list(range(120))
+    assert (found.endpoints["arm"] == found.patients["arm"]).all()
+    other = found.endpoints["arm"] == "T-DM1"
+    assert found.endpoints.loc[other, "AUC.T-DXd.total"].isna().all()
+    assert found.endpoints.loc[~other, "AUC.T-DXd.total"].notna().all()
+    schemas = [pq.read_schema(p) for p in (tmp_path / "3" / "trajectories.parquet").glob("*")]
+    assert len(schemas) == 2
+    assert schemas[0].equals(schemas[1], check_metadata=True)
