@@ -275,7 +275,7 @@ class Nuts:
                 }  # fmt: skip
                 return state, names
 
-            self._compiled = start, jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
+            self._compiled = jax.jit(start), jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
         return self._compiled
 
     def _kernel(self) -> Any:
