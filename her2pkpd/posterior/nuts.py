@@ -8,6 +8,8 @@ each the whole state can be saved, and a run that continues from it makes the sa
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -119,9 +121,63 @@ class _Potential:
         self.around = around
         self._last.clear()
 
-    def function(self) -> Any:
-        """The JAX function of one point (n,)."""
-        return energy_function(self.host, self.density.n)
+
+class _Program:
+    """Start, and a round of all chains, compiled once for all densities of as many unknowns.
+
+    Compiled code calls the potential it is lent for the time of a call; one call at a time.
+    """
+
+    def __init__(self, n: int, leapfrogs: int, max_tree_depth: int) -> None:
+        import jax
+
+        self._lock, self._lent = Lock(), list[_Potential]()
+        kernel = _kernel(energy_function(lambda z: self._lent[0].host(z), n), leapfrogs, max_tree_depth)
+
+        def start(keys: Any, z: Any) -> Any:
+            return jax.vmap(lambda key, point: kernel.init(key, 0, point, (), {}))(keys, z)
+
+        def step(state: Any, _: Any) -> tuple[Any, dict[str, Any]]:
+            state = jax.vmap(lambda s: kernel.sample(s, (), {}))(state)
+            names = {
+                "z": state.z, "energy": state.energy, "potential": state.potential_energy,
+                "diverging": state.diverging, "leapfrogs": state.num_steps, "acceptance": state.accept_prob,
+            }  # fmt: skip
+            return state, names
+
+        self._start = jax.jit(start)
+        self._round = jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
+
+    def start(self, potential: _Potential, keys: np.ndarray, z: np.ndarray) -> Any:
+        """State of chains with random keys at points z (chains, n)."""
+        return self._run(potential, self._start, keys, z)
+
+    def round(self, potential: _Potential, state: Any) -> Any:
+        """The state after a round, and its draws (ROUND, chains, ...) by name."""
+        return self._run(potential, self._round, state)
+
+    def _run(self, potential: _Potential, compiled: Any, *args: Any) -> Any:
+        import jax
+
+        with self._lock:
+            self._lent[:] = [potential]
+            try:
+                return jax.block_until_ready(compiled(*args))
+            finally:
+                self._lent.clear()
+
+
+_program = lru_cache(maxsize=8)(_Program)
+
+
+def _kernel(potential: Any, leapfrogs: int, max_tree_depth: int) -> Any:
+    from numpyro.infer import HMC, NUTS
+
+    common = {"potential_fn": potential, "adapt_step_size": False, "adapt_mass_matrix": False, "step_size": 1.0}
+    if leapfrogs:
+        # A trajectory length, which has a default, would set the step size whatever is asked for.
+        return HMC(**common, num_steps=leapfrogs, trajectory_length=None)
+    return NUTS(**common, max_tree_depth=max_tree_depth)
 
 
 class Nuts:
@@ -144,7 +200,7 @@ class Nuts:
         self.warm: list[np.ndarray] = []
         self.kept: list[dict[str, np.ndarray]] = []
         self.state: Any = None
-        self._compiled: tuple[Any, Any] | None = None
+        self._program = _program(density.n, settings.leapfrogs, settings.max_tree_depth)
 
     @property
     def rounds(self) -> tuple[int, int]:
@@ -182,11 +238,8 @@ class Nuts:
     # --- one round ---------------------------------------------------------------------------------------------
 
     def _one_round(self, warmup: int) -> None:
-        import jax
-
-        _, sample = self._functions()
         state = self.state._replace(adapt_state=self.state.adapt_state._replace(step_size=self._step_sizes()))
-        self.state, made = jax.block_until_ready(sample(state))
+        self.state, made = self._program.round(self.potential, state)
         made = {name: np.swapaxes(np.asarray(x), 0, 1) for name, x in made.items()}
         v = self.potential.around.points(made.pop("z"))
         self.round += 1
@@ -254,38 +307,7 @@ class Nuts:
 
     def _place(self, z: np.ndarray, keys: np.ndarray) -> None:
         """Chains at points z (chains, n)."""
-        start, _ = self._functions()
-        self.state = start(keys, z)
-
-    def _functions(self) -> tuple[Any, Any]:
-        """Start and one round of all chains, compiled once; the coordinates live outside the compiled code."""
-        if self._compiled is None:
-            import jax
-
-            kernel = self._kernel()
-
-            def start(keys: Any, z: Any) -> Any:
-                return jax.vmap(lambda key, point: kernel.init(key, 0, point, (), {}))(keys, z)
-
-            def step(state: Any, _: Any) -> tuple[Any, dict[str, Any]]:
-                state = jax.vmap(lambda s: kernel.sample(s, (), {}))(state)
-                names = {
-                    "z": state.z, "energy": state.energy, "potential": state.potential_energy,
-                    "diverging": state.diverging, "leapfrogs": state.num_steps, "acceptance": state.accept_prob,
-                }  # fmt: skip
-                return state, names
-
-            self._compiled = jax.jit(start), jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
-        return self._compiled
-
-    def _kernel(self) -> Any:
-        from numpyro.infer import HMC, NUTS
-
-        common = {"potential_fn": self.potential.function(), "adapt_step_size": False, "adapt_mass_matrix": False}
-        if self.settings.leapfrogs:
-            # A trajectory length, which has a default, would set the step size whatever is asked for.
-            return HMC(**common, step_size=1.0, num_steps=self.settings.leapfrogs, trajectory_length=None)
-        return NUTS(**common, step_size=1.0, max_tree_depth=self.settings.max_tree_depth)
+        self.state = self._program.start(self.potential, keys, z)
 
     def save(self) -> dict[str, np.ndarray]:
         """Everything needed to go on, as arrays."""
