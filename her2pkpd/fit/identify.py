@@ -158,25 +158,27 @@ def _eigenvectors(objective: Objective, curved: Curvature) -> pd.DataFrame:
 def _posterior(curved: Curvature, draws: np.ndarray) -> list[str]:
     """Verdicts by draws: the same rule, with their spread for the curvature's and their quantiles for the ends."""
     n = len(curved.objective.free)
-    draws = np.asarray(draws, dtype=float)[:, :n]
+    draws = curved.objective.free.coordinates(np.asarray(draws, dtype=float)[:, :n])
     covariance = np.zeros_like(curved.covariance)
     covariance[:n, :n] = np.atleast_2d(np.cov(draws, rowvar=False))
     inside = curved.inside.copy()
     prior_sd = curved.prior_sd.copy()
-    low, high = curved.objective.bounds()
+    low, high = curved.objective.free.coordinate_bounds()
     # Without a prior of its own an unknown is uniform between its bounds, for a sampler.
-    prior_sd[:n] = np.minimum(prior_sd[:n], (high - low)[:n] / np.sqrt(12.0))
+    prior_sd[:n] = np.minimum(prior_sd[:n], (high - low) / np.sqrt(12.0))
     conditional = curved.conditional.copy()
     conditional[:n] = 1 / np.sqrt(np.maximum(_conditional_information(covariance[:n, :n], prior_sd[:n]), 1e-300))
-    known = replace(curved, covariance=covariance, conditional=conditional, prior_sd=prior_sd, u=_middle(curved, draws))
+    known = replace(
+        curved, covariance=covariance, conditional=conditional, prior_sd=prior_sd, at=_middle(curved, draws)
+    )
     ends = np.quantile(draws, [0.025, 0.975], axis=0).T
     return [_word(known.verdict(i, (float(a), float(b)))) if inside[i] else "" for i, (a, b) in enumerate(ends)]
 
 
 def _middle(curved: Curvature, draws: np.ndarray) -> np.ndarray:
-    u = curved.u.copy()
-    u[: draws.shape[1]] = draws.mean(axis=0)
-    return u
+    at = curved.at.copy()
+    at[: draws.shape[1]] = draws.mean(axis=0)
+    return at
 
 
 def _conditional_information(covariance: np.ndarray, prior_sd: np.ndarray) -> np.ndarray:

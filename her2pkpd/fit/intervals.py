@@ -52,12 +52,18 @@ class Interval:
 class Curvature:
     """The objective around an optimum, as far as its second derivatives tell.
 
+    A natural value's coordinate is its unknown, except for copies pooled with an estimated spread: their unknown is the
+    distance from the centre in spreads, and what can be said of the copy itself follows by the chain rule.
+
     Attributes:
         objective: the objective.
-        u: coordinates of the optimum, (n_unknowns,).
+        u: unknowns at the optimum, (n_unknowns,).
         inside: (n_unknowns,) which do not sit on a bound.
-        covariance: of the coordinates, (n_unknowns, n_unknowns); rows of parameters on a bound are zero.
-        conditional: (n_unknowns,) standard deviations if everything else were known.
+        unknowns: covariance of the unknowns, (n_unknowns, n_unknowns); rows of parameters on a bound are zero.
+        slopes: (n_unknowns, n_unknowns) derivatives of the coordinates (rows) by the unknowns.
+        at: (n_unknowns,) coordinates at the optimum.
+        covariance: of the coordinates, (n_unknowns, n_unknowns).
+        conditional: (n_unknowns,) standard deviations of the coordinates if everything else were known.
         prior_sd: (n_unknowns,) standard deviations of the priors, infinite without one.
         inflation: of variances, for a noise level estimated from the same wells.
         degrees: degrees of freedom left for the noise level, infinite where it is known.
@@ -66,6 +72,9 @@ class Curvature:
     objective: Objective
     u: np.ndarray
     inside: np.ndarray
+    unknowns: np.ndarray
+    slopes: np.ndarray
+    at: np.ndarray
     covariance: np.ndarray
     conditional: np.ndarray
     prior_sd: np.ndarray
@@ -83,8 +92,15 @@ class Curvature:
         return float(np.sqrt(max(self.covariance[i, i], 0.0)))
 
     def slope(self, i: int) -> np.ndarray:
-        """(n_unknowns,) how all coordinates follow when one is moved."""
-        return self.covariance[i] / self.covariance[i, i] if self.covariance[i, i] > 0 else np.zeros(len(self.u))
+        """(n_unknowns,) how all unknowns follow when one coordinate is moved."""
+        moved = self.unknowns @ self.slopes[i]
+        return moved / self.covariance[i, i] if self.covariance[i, i] > 0 else np.zeros(len(self.u))
+
+    def box(self, i: int) -> tuple[float, float]:
+        """Bounds of a coordinate."""
+        n = len(self.objective.free)
+        low, high = self.objective.free.coordinate_bounds() if i < n else self.objective.bounds()
+        return float(low[i]), float(high[i])
 
     def quantile(self, level: float) -> float:
         """Half-width of an interval in standard deviations."""
@@ -101,7 +117,7 @@ class Curvature:
         sd, conditional, prior_sd = self.sd(i), float(self.conditional[i]), float(self.prior_sd[i])
         if _is_narrow(self.transform(i), *ends) and sd < 0.7 * prior_sd:
             return "determined"
-        if not _is_narrow(self.transform(i), self.u[i] - 1.96 * conditional, self.u[i] + 1.96 * conditional):
+        if not _is_narrow(self.transform(i), self.at[i] - 1.96 * conditional, self.at[i] + 1.96 * conditional):
             return "not by these data"
         if sd >= 0.7 * prior_sd and conditional >= prior_sd:
             return "not by these data (the prior decides)"
@@ -111,6 +127,7 @@ class Curvature:
 
 def curvature(objective: Objective, u: np.ndarray) -> Curvature:
     """Information, covariance and degrees of freedom at an optimum `u` (n_unknowns,)."""
+    n = len(objective.free)
     low, high = objective.bounds()
     inside = (u - low > 1e-3) & (high - u > 1e-3)
     information = objective.information(u)[np.ix_(inside, inside)]
@@ -118,11 +135,17 @@ def curvature(objective: Objective, u: np.ndarray) -> Curvature:
     covariance = np.zeros((len(u), len(u)))
     covariance[np.ix_(inside, inside)] = _inverse(information, (high - low)[inside])
     inflation, degrees = _spent(objective, covariance, information - prior, inside)
-    covariance[: len(objective.free), : len(objective.free)] *= inflation
+    covariance[:n, :n] *= inflation
     conditional, prior_sd = np.full(len(u), np.inf), np.full(len(u), np.inf)
     conditional[inside] = 1 / np.sqrt(np.maximum(np.diag(information) - np.diag(prior), 1e-300))
     prior_sd[inside] = 1 / np.sqrt(np.maximum(np.diag(prior), 1e-300))
-    return Curvature(objective, u, inside, covariance, conditional, prior_sd, inflation, degrees)
+    slopes, at = np.eye(len(u)), u.copy()
+    slopes[:n, :n], at[:n] = objective.free.coordinate_slopes(u[:n]), objective.free.coordinates(u[:n])
+    own = np.diag(slopes)  # with all others known, a coordinate moves with its own unknown alone
+    return Curvature(
+        objective, u, inside, covariance, slopes, at, slopes @ covariance @ slopes.T, conditional * own, prior_sd * own,
+        inflation, degrees,
+    )  # fmt: skip
 
 
 def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tuple[list[Interval], np.ndarray]:
@@ -134,26 +157,26 @@ def laplace(objective: Objective, u: np.ndarray, *, level: float = 0.95) -> tupl
         level: probability of the interval.
 
     Returns:
-        One `Interval` per unknown, and the covariance of the coordinates (n_unknowns, n_unknowns); rows of
-        parameters on a bound are zero.
+        One `Interval` per unknown, and the covariance of the unknowns (n_unknowns, n_unknowns); rows of parameters on
+        a bound are zero.
     """
-    low, high = objective.bounds()
     curved = curvature(objective, u)
-    centre = u.copy()
+    centre = curved.at.copy()
     centre[len(objective.free) :] += 0.5 * np.log(curved.inflation)
     result = []
     for i, name in enumerate(objective.names):
         transform, sd = curved.transform(i), curved.sd(i)
         estimate = float(transform.backward(centre[i]))
+        low, high = curved.box(i)
         if not curved.inside[i]:
-            end = "lower" if u[i] - low[i] <= 1e-3 else "upper"
+            end = "lower" if u[i] - objective.bounds()[0][i] <= 1e-3 else "upper"
             result.append(Interval(name, estimate, np.nan, np.nan, f"at its {end} bound", 0.0))
             continue
         z = curved.quantile(level)
-        ends = transform.backward(np.clip([centre[i] - z * sd, centre[i] + z * sd], low[i], high[i]))
-        verdict = curved.verdict(i, (u[i] - 1.96 * sd, u[i] + 1.96 * sd))
+        ends = transform.backward(np.clip([centre[i] - z * sd, centre[i] + z * sd], low, high))
+        verdict = curved.verdict(i, (curved.at[i] - 1.96 * sd, curved.at[i] + 1.96 * sd))
         result.append(Interval(name, estimate, float(ends[0]), float(ends[1]), verdict, sd))
-    return result, curved.covariance
+    return result, curved.unknowns
 
 
 def _inverse(information: np.ndarray, width: np.ndarray) -> np.ndarray:

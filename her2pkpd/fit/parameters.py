@@ -221,6 +221,15 @@ class FreeParameters:
             result[..., spread] += (own * u[..., None, members]).sum(axis=-1)
         return result
 
+    def coordinate_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bounds of the natural values' coordinates, two arrays of shape (n_free,)."""
+        low, high = zip(*(f.transform.box() for f in self.free), strict=True)
+        return np.array(low), np.array(high)
+
+    def coordinate_slopes(self, u: np.ndarray) -> np.ndarray:
+        """(n_free, n_free) derivatives of `coordinates` (rows) by the unknowns at `u` (n_free,)."""
+        return self.chain(u, np.eye(len(u)))
+
     def values(self, u: np.ndarray) -> np.ndarray:
         """Natural values, shape (..., n_free)."""
         c = self.coordinates(np.asarray(u, dtype=float))

@@ -35,10 +35,11 @@ class _Profile:
     Attributes:
         objective: the objective.
         i: position of the unknown.
-        u: coordinates of the optimum.
+        u: unknowns at the optimum.
+        at: coordinate that is profiled, at the optimum.
         best: objective at the optimum.
-        slope: of all coordinates by this one at the optimum, where first constrained fits start.
-        ends: coordinates of the constrained fits done on this side, by the value held.
+        slope: of all unknowns by this coordinate at the optimum, where first constrained fits start.
+        ends: unknowns of the constrained fits done on this side, by the coordinate held.
         met: every constrained fit done.
         lowest: lowest objective met.
     """
@@ -46,6 +47,7 @@ class _Profile:
     objective: Objective
     i: int
     u: np.ndarray
+    at: float
     best: float
     slope: np.ndarray
     ends: dict[float, np.ndarray] = field(default_factory=dict)
@@ -61,7 +63,11 @@ class _Profile:
 
         def full(part: np.ndarray) -> np.ndarray:
             u[others] = part
-            return u
+            return self._hold(u, value)
+
+        def jacobian(part: np.ndarray) -> np.ndarray:
+            own, follows = remembered(full(part)).jacobian, self._slopes(u)
+            return own[:, others] - np.outer(own[:, self.i], follows[others] / follows[self.i])
 
         margin = 1e-9 * np.maximum(1.0, np.abs(u[others]))
         start = np.clip(u[others], low[others] + margin, high[others] - margin)
@@ -70,7 +76,7 @@ class _Profile:
         found = least_squares(
             lambda part: remembered(full(part)).residuals,
             start,
-            jac=lambda part: remembered(full(part)).jacobian[:, others],  # type: ignore[arg-type]
+            jac=jacobian,  # type: ignore[arg-type]
             bounds=(low[others], high[others]),
             x_scale="jac",
             max_nfev=MAX_EVALUATIONS,
@@ -87,13 +93,26 @@ class _Profile:
     def _start(self, value: float) -> np.ndarray:
         """From the nearest constrained fit, along the line that leads there from the optimum."""
         if not self.ends:
-            start = self.u + self.slope * (value - self.u[self.i])
+            start = self.u + self.slope * (value - self.at)
         else:
             nearest = min(self.ends, key=lambda x: abs(x - value))
-            part = (value - self.u[self.i]) / (nearest - self.u[self.i])
+            part = (value - self.at) / (nearest - self.at)
             start = self.u + part * (self.ends[nearest] - self.u)
-        start[self.i] = value
-        return start
+        return self._hold(start, value)
+
+    def _hold(self, u: np.ndarray, value: float) -> np.ndarray:
+        """Give unknown `i` what its coordinate needs to be `value`; the coordinate is linear in it."""
+        free = self.objective.free
+        if free.free[self.i].role == "deviation":
+            u[self.i] += (value - free.coordinates(u[: len(free)])[self.i]) / self._slopes(u)[self.i]
+        else:
+            u[self.i] = value
+        return u
+
+    def _slopes(self, u: np.ndarray) -> np.ndarray:
+        """(n_unknowns,) derivatives of the coordinate."""
+        n = len(self.objective.free)
+        return np.pad(self.objective.free.coordinate_slopes(u[:n])[self.i], (0, len(u) - n))
 
 
 def profile(
@@ -125,7 +144,7 @@ def profile(
     try:
         wanted = range(len(objective.free)) if only is None else only
         for done, i in enumerate(wanted, start=1):
-            own = _Profile(objective, i, u, best, curved.slope(i))
+            own = _Profile(objective, i, u, float(curved.at[i]), best, curved.slope(i))
             intervals[i] = _interval(own, curved, intervals[i], level)
             lowest = min(lowest, own.lowest)
             if keep is not None:
@@ -154,10 +173,10 @@ def trace_profile(
         The `ProfileCurve`; a side ends at the bound, or where the model cannot be solved.
     """
     curved = curvature(objective, u)
-    own = _Profile(objective, i, u, objective(u).cost, curved.slope(i))
+    own = _Profile(objective, i, u, float(curved.at[i]), objective(u).cost, curved.slope(i))
     target = curved.deviance(level) ** 0.5
-    for side, bound in zip((-1.0, 1.0), (float(b[i]) for b in objective.bounds()), strict=True):
-        _walk(own, side, abs(bound - u[i]), curved.sd(i), reach * target, points)
+    for side, bound in zip((-1.0, 1.0), curved.box(i), strict=True):
+        _walk(own, side, abs(bound - own.at), curved.sd(i), reach * target, points)
     return _curve(own, curved.deviance(level))
 
 
@@ -169,7 +188,7 @@ def _walk(own: _Profile, side: float, far: float, sd: float, stop: float, points
         if distance >= far or before >= stop:
             return
         distance = min(distance + step, far)
-        now = own(own.u[own.i] + side * distance)
+        now = own(own.at + side * distance)
         if not np.isfinite(now):
             return
         step *= float(np.clip(rise / max(now - before, 1e-9), 0.5, 2.0))
@@ -184,10 +203,10 @@ def _curve(own: _Profile, threshold: float) -> ProfileCurve:
 
 def _interval(own: _Profile, curved: Curvature, plain: Interval, level: float) -> Interval:
     """The interval of one unknown, and its verdict by that interval."""
-    low, high = (float(bound[own.i]) for bound in own.objective.bounds())
+    low, high = curved.box(own.i)
     sd = plain.sd if 0 < plain.sd < high - low else 0.1 * (high - low)
     target = curved.deviance(level) ** 0.5
-    at = own.u[own.i]
+    at = own.at
     below, above = (_end(own, target, at + side * target * sd, bound, sd) for side, bound in ((-1, low), (1, high)))
     transform = curved.transform(own.i)
     lower, upper = (float(transform.backward(x)) for x in (below, above))
@@ -198,7 +217,7 @@ def _interval(own: _Profile, curved: Curvature, plain: Interval, level: float) -
 
 def _end(own: _Profile, target: float, guess: float, bound: float, sd: float) -> float:
     """Where the deviance reaches its target: stepping outwards until it is passed, then closing in."""
-    at = own.u[own.i]
+    at = own.at
     if abs(bound - at) < 1e-6:
         return bound
     reach = abs(bound - at)

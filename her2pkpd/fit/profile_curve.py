@@ -105,11 +105,13 @@ class ProfileCurve:
 
 
 def point(objective: Objective, i: int, u: np.ndarray, residuals: np.ndarray) -> Point:
-    """A constrained fit of unknown `i` as a point of its profile."""
+    """A constrained fit of unknown `i`, with unknowns `u`, as a point of its profile."""
     low, high = objective.bounds()
     on_bound = (u - low < 1e-3) | (high - u < 1e-3)
     on_bound[i] = False
-    return Point(float(np.sum(residuals**2)), data_cost(objective, residuals), u, bool(on_bound.any()))
+    n = len(objective.free)
+    at = np.concatenate([objective.free.coordinates(u[:n]), u[n:]])
+    return Point(float(np.sum(residuals**2)), data_cost(objective, residuals), at, bool(on_bound.any()))
 
 
 def data_cost(objective: Objective, residuals: np.ndarray) -> float:

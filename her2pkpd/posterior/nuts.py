@@ -132,7 +132,7 @@ class _Program:
         import jax
 
         self._lock, self._lent = Lock(), list[_Potential]()
-        kernel = _kernel(energy_function(lambda z: self._lent[0].host(z), n), leapfrogs, max_tree_depth)
+        kernel = _kernel(energy_function(self._host, n), leapfrogs, max_tree_depth)
 
         def start(keys: Any, z: Any) -> Any:
             return jax.vmap(lambda key, point: kernel.init(key, 0, point, (), {}))(keys, z)
@@ -147,6 +147,9 @@ class _Program:
 
         self._start = jax.jit(start)
         self._round = jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
+
+    def _host(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._lent[0].host(z)
 
     def start(self, potential: _Potential, keys: np.ndarray, z: np.ndarray) -> Any:
         """State of chains with random keys at points z (chains, n)."""

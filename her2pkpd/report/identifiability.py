@@ -29,7 +29,7 @@ def profile_figure(result: FitResult) -> Figure:
         figure = Figure(figsize=(2.5 * columns, 2.1 * rows + 0.3), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for own, curve in zip(axes, curves, strict=False):
-            _profile(own, curve, curved.quantile(0.95) * curved.sd(curve.i), u[curve.i])
+            _profile(own, curve, curved.quantile(0.95) * curved.sd(curve.i), float(curved.at[curve.i]))
         for empty in axes[len(curves) :]:
             empty.set_axis_off()
         figure.supylabel("-2 log posterior above the best fit", fontsize=9)
