@@ -137,7 +137,9 @@ class Nuts:
         self.density, self.settings = density, settings
         self.potential = _Potential(density, around)
         self.round = 0
-        self.log_step = np.full(settings.chains, np.log(0.9 / density.n**0.25))
+        # Half a period of the standard normal at most, or trajectories of fixed length would return to their beginning.
+        self._longest = np.log(np.pi / settings.leapfrogs) if settings.leapfrogs else np.inf
+        self.log_step = np.minimum(np.full(settings.chains, np.log(0.9 / density.n**0.25)), self._longest)
         self.averaged: list[np.ndarray] = []
         self.warm: list[np.ndarray] = []
         self.kept: list[dict[str, np.ndarray]] = []
@@ -199,18 +201,16 @@ class Nuts:
 
         steps = np.exp(self.log_step)
         if self.settings.leapfrogs:
-            # Half a period of the standard normal at most, or trajectories would return to where they began; and no
-            # length for long, lest it resonates with the posterior.
-            steps = np.minimum(steps, np.pi / self.settings.leapfrogs) * np.random.default_rng(
-                [self.settings.seed, self.round]
-            ).uniform(0.6, 1.0)
+            # No length for long, lest it resonates with the posterior.
+            steps = steps * np.random.default_rng([self.settings.seed, self.round]).uniform(0.6, 1.0)
         return jnp.asarray(steps)
 
     def _adapt(self, acceptance: np.ndarray, warmup: int) -> None:
         """After a round of warm-up: the step size follows the acceptance, now and then the coordinates follow."""
         if not self.settings.separate:
             acceptance = np.full_like(acceptance, acceptance.mean())
-        self.log_step = self.log_step + (acceptance - self.settings.target) * 2.0 / (1 + len(self.averaged)) ** 0.6
+        log_step = self.log_step + (acceptance - self.settings.target) * 2.0 / (1 + len(self.averaged)) ** 0.6
+        self.log_step = np.minimum(log_step, self._longest)
         if self.round > SETTLED * warmup:
             self.averaged.append(self.log_step)
         if self.round == warmup and self.averaged:
@@ -275,7 +275,7 @@ class Nuts:
                 }  # fmt: skip
                 return state, names
 
-            self._compiled = start, jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
+            self._compiled = jax.jit(start), jax.jit(lambda state: jax.lax.scan(step, state, None, length=ROUND))
         return self._compiled
 
     def _kernel(self) -> Any:
@@ -283,7 +283,8 @@ class Nuts:
 
         common = {"potential_fn": self.potential.function(), "adapt_step_size": False, "adapt_mass_matrix": False}
         if self.settings.leapfrogs:
-            return HMC(**common, step_size=1.0, num_steps=self.settings.leapfrogs)
+            # A trajectory length, which has a default, would set the step size whatever is asked for.
+            return HMC(**common, step_size=1.0, num_steps=self.settings.leapfrogs, trajectory_length=None)
         return NUTS(**common, step_size=1.0, max_tree_depth=self.settings.max_tree_depth)
 
     def save(self) -> dict[str, np.ndarray]:

@@ -61,10 +61,14 @@ def smc(problem: FitProblem, density: Density, settings: NutsSettings, progress:
         settings: chains, draws and seed.
         progress: called after every stage with (percent of the way, 100, words).
     """
-    runs = [
-        _run(density, settings.draws, settings.seed + chain, _reporter(progress, chain, settings.chains))
-        for chain in range(settings.chains)
-    ]
+    import jax
+
+    with jax.enable_x64(True):
+        kernels = _kernels(Tempered(density))
+        runs = [
+            _run(kernels, density, settings.draws, settings.seed + c, _reporter(progress, c, settings.chains))
+            for c in range(settings.chains)
+        ]
     v = np.stack(runs)
     nothing = np.zeros(v.shape[:2])
     draws = Draws(v, nothing, nothing, nothing > 0, nothing, nothing, evaluations=density.evaluations)
@@ -80,33 +84,30 @@ def _reporter(progress: Progress | None, chain: int, chains: int) -> Any:
     return report
 
 
-def _run(density: Density, particles: int, seed: int, report: Any) -> np.ndarray:
+def _run(kernels: tuple[Any, Any], density: Density, particles: int, seed: int, report: Any) -> np.ndarray:
     """One run: (particles, n) draws of the posterior."""
     import jax
-    from blackjax.smc import extend_params, resampling
+    from blackjax.smc import extend_params
     from blackjax.smc.tempered import init
 
-    tempered = Tempered(density)
-    v = density.unbounded(prior_draws(density.objective, particles, seed=seed, loose=True))
-    with jax.enable_x64(True):
-        rising, moving = _kernels(tempered, resampling.systematic)
-        state = init(jax.numpy.asarray(v))
-        key = jax.random.PRNGKey(seed)
-        for _ in range(MOST_STAGES):
-            key, own = jax.random.split(key)
-            parameters = {"factor": extend_params(jax.numpy.asarray(_walk(np.asarray(state.particles), state.weights)))}
-            if float(state.tempering_param) >= 1.0:
-                return np.asarray(moving(own, state, parameters)[0].particles)
-            state, _ = rising(own, state, parameters)
-            report(float(state.tempering_param))
+    rising, moving = kernels
+    state = init(jax.numpy.asarray(density.unbounded(prior_draws(density.objective, particles, seed=seed, loose=True))))
+    key = jax.random.PRNGKey(seed)
+    for _ in range(MOST_STAGES):
+        key, own = jax.random.split(key)
+        parameters = {"factor": extend_params(jax.numpy.asarray(_walk(np.asarray(state.particles), state.weights)))}
+        if float(state.tempering_param) >= 1.0:
+            return np.asarray(moving(own, state, parameters)[0].particles)
+        state, _ = rising(own, state, parameters)
+        report(float(state.tempering_param))
     raise ComputationError(f"tempering did not end within {MOST_STAGES} stages; priors may be far from the data.")
 
 
-def _kernels(tempered: Tempered, resample: Any) -> tuple[Any, Any]:
-    """A stage that raises the power, and one that only resamples and moves; both compiled."""
+def _kernels(tempered: Tempered) -> tuple[Any, Any]:
+    """A stage that raises the power, and one that only resamples and moves; both compiled, once for all runs."""
     import jax
     from blackjax.mcmc import random_walk
-    from blackjax.smc import adaptive_tempered
+    from blackjax.smc import adaptive_tempered, resampling
     from blackjax.smc import tempered as fixed
 
     prior, likelihood = (on_host(f, ((),)) for f in (tempered.log_prior, tempered.log_likelihood))
@@ -115,7 +116,7 @@ def _kernels(tempered: Tempered, resample: Any) -> tuple[Any, Any]:
     def step(key: Any, state: Any, log_density: Any, factor: Any) -> Any:
         return walk(key, state, log_density, lambda k, x: factor @ jax.random.normal(k, x.shape))
 
-    parts = (lambda v: prior(v)[0], lambda v: likelihood(v)[0], step, random_walk.init, resample)
+    parts = (lambda v: prior(v)[0], lambda v: likelihood(v)[0], step, random_walk.init, resampling.systematic)
     count = 5 + tempered.density.n
     rise = adaptive_tempered.build_kernel(*parts, target_ess=TARGET_ESS)
     move = fixed.build_kernel(*parts)

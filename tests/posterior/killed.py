@@ -1,4 +1,4 @@
-"""Run by test_resume: samples a known posterior, keeping a checkpoint after every round."""
+"""Samples a known posterior, keeping a checkpoint after every round; run by test_resume to be killed."""
 
 import sys
 import time
@@ -10,17 +10,13 @@ from her2pkpd.posterior import run
 from tests.posterior.exact import linear, problem
 
 
-def main(folder: str, slow: str, out: str) -> None:
-    run.SAVE_EVERY = 0.0
+def sample(folder: Path, pause: float = 0.0) -> np.ndarray:
+    """Draws (chains, draws, n), continued from the checkpoint in the folder if there is one."""
     own, _, _ = linear()
-    fitted = run.fit(problem(own, Path(folder), sample="nuts", draws=60, warmup=60, chains=2))
-
-    def progress(*_):
-        time.sleep(float(slow))
-
-    found = run.sample(fitted, keep=Path(folder) / "state.npz", progress=progress)
-    np.save(Path(folder) / out, found.u)
+    fitted = run.fit(problem(own, folder, sample="nuts", draws=60, warmup=60, chains=2))
+    return run.sample(fitted, keep=folder / "state.npz", progress=lambda *_: time.sleep(pause)).u
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run.SAVE_EVERY = 0.0
+    sample(Path(sys.argv[1]), pause=0.3)
