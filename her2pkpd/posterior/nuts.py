@@ -196,8 +196,9 @@ class Nuts:
         self.density, self.settings = density, settings
         self.potential = _Potential(density, around)
         self.round = 0
-        # Half a period of the standard normal at most, or trajectories of fixed length would return to their beginning.
-        self._longest = np.log(np.pi / settings.leapfrogs) if settings.leapfrogs else np.inf
+        # After a quarter of its period a trajectory in a standard normal has forgotten where it began; after half of it
+        # it would be at the mirror image, and draws would alternate. Lengths vary from 0.6 to 1 times this one.
+        self._longest = np.log(0.625 * np.pi / settings.leapfrogs) if settings.leapfrogs else np.inf
         self.log_step = np.minimum(np.full(settings.chains, np.log(0.9 / density.n**0.25)), self._longest)
         self.averaged: list[np.ndarray] = []
         self.warm: list[np.ndarray] = []

@@ -179,6 +179,8 @@ def exposure_response_figure(found: ExposureResponse, exposure: str, response: s
         axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
         axes.minorticks_off()
         axes.set(xlabel=f"{exposure}: median and range of each quartile", ylabel=response)
+        if found.groups[["lower", "upper"]].stack().between(0.0, 1.0).all():  # a share: seen against all and none
+            axes.set_ylim(-0.03, 1.03)
         axes.legend(fontsize=8)
         axes.set_title("Response by quartile of exposure", loc="left")
         figure.text(0.0, -0.01, textwrap.fill(found.warning, 108), fontsize=7, color="#a4301b", va="top")
