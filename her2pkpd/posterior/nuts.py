@@ -179,7 +179,7 @@ def _kernel(potential: Any, leapfrogs: int, max_tree_depth: int) -> Any:
     common = {"potential_fn": potential, "adapt_step_size": False, "adapt_mass_matrix": False, "step_size": 1.0}
     if leapfrogs:
         # A trajectory length, which has a default, would set the step size whatever is asked for.
-        return HMC(**common, num_steps=leapfrogs, trajectory_length=None)
+        return HMC(**common, num_steps=leapfrogs, trajectory_length=None)  # pyright: ignore[reportArgumentType]
     return NUTS(**common, max_tree_depth=max_tree_depth)
 
 

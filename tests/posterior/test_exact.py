@@ -11,7 +11,7 @@ from her2pkpd.posterior.judge import convergence
 from her2pkpd.posterior.nuts import Nuts, NutsSettings, shrunk_covariance
 from her2pkpd.posterior.pathfinder import pathfinder
 from her2pkpd.posterior.run import sample
-from tests.posterior.exact import SD, linear, made, problem
+from tests.posterior.exact import NAMES, SD, linear, made, problem
 
 
 def assert_drawn_from(u, mean, covariance):
@@ -38,18 +38,19 @@ def test_a_linear_gaussian_posterior_is_recovered(tmp_path, method):
 def test_the_noise_level_of_known_means_is_inverse_chi_squared(tmp_path):
     # 12 values of known mean, a flat prior of log sd: n s^2/sigma^2 is chi-squared with n degrees of freedom.
     values = 1.0 + 0.2 * np.random.default_rng(4).standard_normal(12)
-    own = made(
-        lambda u: (np.ones((len(u), 12)), np.zeros((len(u), 12, 1))), values, names=("trastuzumab.KD",),
-        noise={"viability": Noise("normal")},
-    )  # fmt: skip
+
+    def flat(u):
+        return np.ones((len(u), 12)), np.zeros((len(u), 12, 2))
+
+    own = made(flat, values, names=NAMES[:2], noise={"viability": Noise("normal")})
     found = sample(fit(problem(own, tmp_path, sample="nuts", draws=1000, warmup=200)))
-    assert own.names == ["trastuzumab.KD", "sd.viability"]
-    ratio = np.sum((values - 1.0) ** 2) / found.values[..., 1] ** 2
+    assert own.names == [*NAMES[:2], "sd.viability"]
+    ratio = np.sum((values - 1.0) ** 2) / found.values[..., 2] ** 2
     thin = ratio[:, ::4].ravel()
     assert stats.kstest(thin, stats.chi2(12).cdf).pvalue > 0.001
-    # The other unknown has no data: its posterior is its prior.
+    # The other unknowns have no data: their posterior is their prior.
     assert stats.kstest(found.u[:, ::4, 0].ravel(), stats.norm.cdf).pvalue > 0.001
-    assert found.overlaps[0] > 0.9
+    assert (found.overlaps[:2] > 0.9).all()
 
 
 def test_two_modes_are_found_in_their_proportions(tmp_path):
