@@ -129,6 +129,19 @@ def test_a_failing_lane_is_infinite_and_never_accepted(tmp_path):
     assert any(f.check == "failures" for f in found.diagnosis.findings)
 
 
+def test_trajectories_of_fixed_length_take_the_steps_they_are_told():
+    own, mean, _ = linear()
+    density = Density(own)
+    around = laplace(density, mean)
+    run = Nuts(density, around, NutsSettings(chains=4, draws=10, warmup=0, leapfrogs=4))
+    run.log_step[:] = np.log(1e-3)
+    draws = run.run()
+    moved = np.abs(np.diff(around.standardised(draws.v), axis=1))
+    assert 0 < moved.max() < 4 * 1e-3 * 6  # four steps with momenta of a few standard deviations
+    assert draws.acceptance.min() > 0.999
+    assert (draws.leapfrogs == 4).all()
+
+
 def test_few_draws_do_not_bend_the_coordinates():
     rng = np.random.default_rng(0)
     few, many = rng.standard_normal((20, 12)), rng.standard_normal((4000, 12)) * np.linspace(0.5, 2, 12)
