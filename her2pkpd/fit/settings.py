@@ -75,7 +75,7 @@ class MethodSettings:
     draws: int = 1000
     chains: int = 4
     warmup: int = 300
-    target: float = 0.85
+    target: float = 0.9
     init: str = "laplace"
 
 

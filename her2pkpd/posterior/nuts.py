@@ -59,7 +59,7 @@ class NutsSettings:
     chains: int = 4
     draws: int = 1000
     warmup: int = 300
-    target: float = 0.85
+    target: float = 0.9
     max_tree_depth: int = 8
     seed: int = 1
     separate: bool = False
