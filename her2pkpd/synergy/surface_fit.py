@@ -24,6 +24,9 @@ _REWEIGHTINGS = 3
 _MANY, _ROUNDS, _ROUNDS_OF_MANY = 10, ((8, 2), (2, 2000)), ((16, 12), (3, 2000))
 """Rounds of a search, as lanes kept and iterations: of a surface of few parameters, and from `_MANY` on."""
 
+_ENOUGH, _POLISH = 1e-9, 2000
+"""Relative promise at which a search has converged; iterations granted to the best run to go on from there."""
+
 
 @dataclass(frozen=True)
 class SurfaceFit:
@@ -126,10 +129,12 @@ def _search(surface: Surface, lanes: Lanes, blocks: Sequence[Wells], seed: int) 
         best = np.argsort(cost.reshape(len(blocks), -1), axis=1, kind="stable")[:, :kept]
         chosen = (best + number * np.arange(len(blocks))[:, None]).ravel()
         u, block, number = u[chosen], block[chosen], kept
-        found = lanes.minimise(block, u, limits[block, 0], limits[block, 1], iterations=iterations, tolerance=1e-9)
+        found = lanes.minimise(block, u, limits[block, 0], limits[block, 1], iterations=iterations, tolerance=_ENOUGH)
         u, cost, converged = found.u, found.cost, found.converged
     pick = np.argmin(cost.reshape(len(blocks), -1), axis=1) + number * np.arange(len(blocks))
-    return Minimum(u[pick], cost[pick], converged[pick])
+    # Along a flat valley the promise of a step falls below the search's tolerance long before its floor is reached.
+    last = lanes.minimise(np.arange(len(blocks)), u[pick], limits[:, 0], limits[:, 1], iterations=_POLISH)
+    return Minimum(last.u, last.cost, converged[pick] | last.converged)
 
 
 def _weighted(surface: Surface, blocks: Sequence[Wells], even: Minimum) -> tuple[Lanes, Minimum, np.ndarray]:
