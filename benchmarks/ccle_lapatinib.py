@@ -33,7 +33,8 @@ def main() -> None:
     for line in dict.fromkeys(o.signal.treatment.cell_line for o in problem.observations):
         at = [i for i, o in enumerate(problem.observations) if o.signal.treatment.cell_line == line]
         dose = np.array([problem.observations[i].signal.treatment.doses[0][1] for i in at])
-        measured, predicted = objective.value[at], result.evaluation.predictions[at]
+        measured = np.array([problem.observations[i].value for i in at])
+        predicted = result.evaluation.predictions[at]
         logistic = fit_curve(dose, measured).rms
         rms = float(np.sqrt(np.mean((measured - predicted) ** 2)))
         lines[line] = {
