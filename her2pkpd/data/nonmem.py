@@ -26,6 +26,8 @@ COLUMNS = Columns(
     aliases={"#id": "id", "c": "id"},
     hints={"subject": "id", "conc": "dv", "dose": "amt"},
 )
+BLANK = ("", ".", "NA")
+"""What stands for nothing in a cell."""
 EVENTS = {0: "observation", 1: "dose", 2: "other event", 3: "reset", 4: "reset and dose"}
 MODELLED_RATE, MODELLED_DURATION = -1, -2
 
@@ -118,7 +120,9 @@ class Compartment:
     duration: Number | None = None
 
 
-def read_nonmem(source: Source | Any, *, occasions: Occasions = "refuse") -> list[Subject]:
+def read_nonmem(
+    source: Source | Any, *, occasions: Occasions = "refuse", check: Callable[[Table], None] | None = None
+) -> list[Subject]:
     """Read a NONMEM-style table.
 
     Args:
@@ -126,6 +130,7 @@ def read_nonmem(source: Source | Any, *, occasions: Occasions = "refuse") -> lis
         occasions: what to make of a TIME that falls within an ID at a reset (EVID 3 or 4): "refuse" it, or "split",
             as NONMEM does: the system is reset and time counts anew, so that what follows is a `Subject` of its own,
             with the same id and the next occasion's number. Without a reset a falling TIME is always an error.
+        check: looks at the table as well; what it adds to the table's problems is reported with the others.
 
     Returns:
         The individuals, in file order. Rows with MDV 1 are no observations; EVID 2 rows only carry covariates.
@@ -142,6 +147,8 @@ def read_nonmem(source: Source | Any, *, occasions: Occasions = "refuse") -> lis
     _check_doses(table, columns)
     _check_observations(table, columns)
     _check_order(table, columns, occasions)
+    if check:
+        check(table)
     table.raise_any()
     identity = table.text("id")
     covariates = {name: _covariate(table, name) for name in table.own}
@@ -160,7 +167,7 @@ def _numbers(table: Table, column: str, blank: float) -> np.ndarray:
         return values
     bad = np.zeros(len(table), dtype=bool)
     for i, text in enumerate(table.text(column)):
-        if text in ("", ".", "NA"):
+        if text in BLANK:
             continue
         try:
             values[i] = float(text)
@@ -176,7 +183,7 @@ def _times(table: Table) -> np.ndarray:
     table.flag(
         dated, "time", "TIME must be a number, not a date or a clock time", "Give the hours since the first row."
     )
-    blank = np.array([t in ("", ".", "NA") for t in table.text("time")])
+    blank = np.array([t in BLANK for t in table.text("time")])
     table.flag(blank, "time", "TIME is missing", "Give the time of every row.")
     values = np.full(len(table), np.nan)
     for i, text in enumerate(table.text("time")):
@@ -276,7 +283,7 @@ def _covariate(table: Table, name: str) -> np.ndarray:
     """Numbers where every cell is one, text otherwise."""
     texts = table.text(name)
     try:
-        return np.array([np.nan if t in ("", ".", "NA") else float(t) for t in texts])
+        return np.array([np.nan if t in BLANK else float(t) for t in texts])
     except ValueError:
         return texts
 

@@ -1,6 +1,5 @@
 """The library's population models on NONMEM-style data: what the typical patient of every row's covariates has."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from her2pkpd.data.nonmem import Compartment, Occasions, Subject, read_nonmem, records
-from her2pkpd.data.nonmem_covariates import Carry, Covariates, changing, filled, given, time_varying
-from her2pkpd.data.table import Source
+from her2pkpd.data.nonmem import BLANK, Compartment, Occasions, Subject, read_nonmem, records
+from her2pkpd.data.nonmem_covariates import Carry, Covariates, changing, filled, time_varying
+from her2pkpd.data.table import Source, Table
 from her2pkpd.dosing.records import Record
 from her2pkpd.dosing.schedule import compile_schedule
 from her2pkpd.engine import Batch, Options, Status, solve
@@ -71,9 +70,13 @@ def predict(
     """
     entry = load_drug(drug)
     model = _chosen(entry, pk)
-    subjects = read_nonmem(source, occasions=occasions)
-    columns = _columns(subjects[0], covariates, model)
-    _check(subjects, columns, Problems(str(source) if isinstance(source, (str, os.PathLike)) else None))
+    columns: list[Column] = []
+
+    def check(table: Table) -> None:
+        columns.extend(_columns(table.own, covariates, model, table.problems))
+        _check(table, columns)
+
+    subjects = read_nonmem(source, occasions=occasions, check=check)
     hours = quantity(f"1 {time_unit}", "h")
     amount = convert(1.0, amount_unit, "nmol", molar_mass=entry.molar_mass.canonical)
     names = [c.column for c in columns]
@@ -121,40 +124,32 @@ def _chosen(drug: Drug, pk: str | None) -> PharmacokineticModel:
     return drug.pk[pk] if pk else next(iter(drug.pk.values()))
 
 
-def _columns(subject: Subject, given: Sequence[str], model: PharmacokineticModel) -> list[Column]:
+def _columns(own: Sequence[str], given: Sequence[str], model: PharmacokineticModel, problems: Problems) -> list[Column]:
     """The file's columns that are covariates of the model."""
-    problems, found = Problems(), dict[str, Column]()
-    for name in subject.covariates:
+    found: dict[str, Column] = {}
+    for name in own:
         if name.lower() in model.covariates:
             found[name.lower()] = Column(name, name.lower(), COVARIATE_UNITS.get(name.lower(), ""))
     for text in given:
         column, _, rest = text.partition("=")
         covariate, _, unit = rest.partition(":")
-        if column not in subject.covariates:
-            problems.add("the file has no such column", nearest(column, subject.covariates), value=text)
+        if column not in own:
+            problems.add("the file has no such column", nearest(column, own), value=text)
         elif covariate not in model.covariates:
             problems.add(f"{model.name} has no such covariate", nearest(covariate, model.covariates), value=text)
         elif unit and covariate not in COVARIATE_UNITS:
             problems.add(f"{covariate} has no unit", f"Write {column}={covariate}.", value=text)
         else:
             found[covariate] = Column(column, covariate, unit or COVARIATE_UNITS.get(covariate, ""))
-    problems.raise_any()
     return list(found.values())
 
 
-def _check(subjects: Sequence[Subject], columns: Sequence[Column], problems: Problems) -> None:
-    """Every covariate of every row.
-
-    Raises:
-        InputError: listing all that are not what the library takes.
-    """
-    for subject in subjects:
-        for c in columns:
-            values = subject.covariates[c.column][1]
-            for row, value in zip(subject.rows, values, strict=True):
-                if given(value) and (wrong := _wrong(c, value)):
-                    problems.add(*wrong, row=int(row), column=c.column, value=value)
-    problems.raise_any()
+def _check(table: Table, columns: Sequence[Column]) -> None:
+    """Record every covariate of every row that is not what the library takes."""
+    for c in columns:
+        for row, value in zip(table.rows, table.text(c.column), strict=True):
+            if value not in BLANK and (wrong := _wrong(c, value)):
+                table.problems.add(*wrong, row=int(row), column=c.column, value=value)
 
 
 def _wrong(column: Column, value: Any) -> tuple[str, str] | None:

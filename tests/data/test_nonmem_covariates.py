@@ -215,6 +215,15 @@ def test_every_bad_covariate_is_named_with_its_row():
     assert [(p.row, p.column) for p in caught.value.problems] == [(3, "weight"), (5, "weight")]
 
 
+def test_bad_rows_bad_covariates_and_bad_requests_are_named_together():
+    bad = FRAME.astype({"TIME": object, "weight": object})
+    bad.loc[1, "TIME"], bad.loc[2, "weight"] = "noon", "heavy"
+    with pytest.raises(InputError) as caught:
+        predict(bad, "trastuzumab", covariates=["weight=wieght"])
+    found = {(p.row, p.column) for p in caught.value.problems}
+    assert found >= {(None, None), (3, "time"), (4, "weight")}
+
+
 def test_blank_covariates_of_a_dosing_row_are_filled_too():
     """Bioavailability and lag are read at the dose, where the file may leave the covariate to its neighbours."""
     blank = FRAME.assign(weight=[None, *FRAME["weight"][1:]]).assign(CMT=1)
