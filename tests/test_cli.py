@@ -185,6 +185,24 @@ def test_failures_become_exit_codes(monkeypatch, capsys, error, code, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "module", "function", "words"),
+    [
+        ("fit", "her2pkpd.report.fit", "fit_file", "the same command goes on from here"),
+        ("cohort", "her2pkpd.report.cohort", "read_targets", "--resume goes on from here"),
+    ],
+)
+def test_what_can_be_gone_on_with_says_so_when_interrupted(monkeypatch, capsys, command, module, function, words):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    replace(monkeypatch, module, function, stop)
+    for other in ("check_targets", "cohort_report"):
+        setattr(sys.modules[module], other, stop)
+    assert run(command, "settings.toml", "--out", "there") == 130
+    assert words in capsys.readouterr().err
+
+
 def test_a_bug_is_not_disguised_as_bad_input(monkeypatch):
     def fail(*_, **__):
         raise ZeroDivisionError

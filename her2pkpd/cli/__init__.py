@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"her2pkpd {options.command}: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write(f"her2pkpd {options.command}: interrupted\n")
+        how = f"; {options.interrupted}" if "interrupted" in options else ""
+        sys.stderr.write(f"her2pkpd {options.command}: interrupted{how}\n")
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader (`head`, a pager) left; Python would complain again when it closes the stream.

@@ -47,6 +47,7 @@ def add_cohort(add: Add) -> None:
         and ends with the same files.
         """,
     )
+    parser.set_defaults(interrupted="the same command with --resume goes on from here")
     parser.add_argument("settings", metavar="COHORT.toml", help="population, tumour, arms, endpoints and output")
     add_output(parser, "DIR", "folder for the results")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run, or mend a harmed one")

@@ -26,6 +26,7 @@ def add_fit(add: Add) -> None:
         The same fit may be repeated into the same folder; a folder with anything else in it is left alone.
         """,
     )
+    parser.set_defaults(interrupted="the same command goes on from here")
     parser.add_argument("settings", metavar="FIT.toml", help="data, model, parameters to estimate, noise and method")
     add_output(parser, "DIR", "folder for the results")
     resume = {"action": argparse.BooleanOptionalAction, "default": True}
@@ -58,6 +59,7 @@ def add_sbc(add: Add) -> None:
         interrupted run, started again into the same folder, goes on where it was.
         """,
     )
+    parser.set_defaults(interrupted="the same command goes on from here")
     parser.add_argument("settings", metavar="FIT.toml", help="the fit; measured values do not matter")
     parser.add_argument("--plates", type=int, default=192, metavar="N", help="plates simulated (192)")
     add_output(parser, "DIR", "folder for the results")

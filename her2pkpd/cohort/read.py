@@ -180,7 +180,8 @@ def _posterior(top: Section, folder: Path) -> Posterior | None:
 
 def _arms(top: Section) -> tuple[Arm, ...]:
     found = []
-    for table in top.sections("arm"):
+    tables = top.sections("arm")
+    for table in tables:
         name = table.text("name")
         doses = [d for s in table.sections("dose") if (d := _dose(s)) is not None]
         rules = [r for s in table.sections("rule") if (r := _rule(s, doses)) is not None]
@@ -190,7 +191,7 @@ def _arms(top: Section) -> tuple[Arm, ...]:
     names = [a.name for a in found]
     for name in {n for n in names if names.count(n) > 1}:
         top.problems.add("two arms have the same name", "Rename one.", column="arm.name", value=name)
-    if found and not any(a.doses for a in found):
+    if found and not any(table.table.get("dose") for table in tables):
         top.problems.add("no arm has a dose", "Add [[arm.dose]] to one.", column="arm.dose")
     return tuple(found)
 

@@ -334,15 +334,21 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("patients", total=None, rate="")
-        began: list[tuple[float, int]] = []
+    bar = Bar(*columns, console=Console(stderr=True))
+    task = bar.add_task("patients", total=None, rate="")
+    began: list[tuple[float, int]] = []
 
-        def tick(done: int, total: int) -> None:
-            began.append((time.perf_counter(), done)) if not began else None
-            start, first = began[0]
-            passed = time.perf_counter() - start
-            speed = f"{(done - first) / passed:,.0f}/s" if done > first and passed > 0 else ""
-            bar.update(task, completed=done, total=total, rate=speed)
+    def tick(done: int, total: int) -> None:
+        if not began:  # settings that are refused need no bar
+            bar.start()
+            began.append((time.perf_counter(), done))
+        start, first = began[0]
+        passed = time.perf_counter() - start
+        speed = f"{(done - first) / passed:,.0f}/s" if done > first and passed > 0 else ""
+        bar.update(task, completed=done, total=total, rate=speed)
 
+    try:
         yield tick
+    finally:
+        if began:
+            bar.stop()

@@ -75,6 +75,7 @@ def test_everything_is_reported_at_once_and_nothing_written(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["cohort", str(write(tmp_path, text)), "--out", str(out)]) == 2
     message = capsys.readouterr().err
+    assert message.startswith("her2pkpd cohort: ")
     for part in ("population.seed", "output.step", "arm[2].dose[1].drug"):
         assert part in message
     assert not out.exists()
