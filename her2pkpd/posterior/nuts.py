@@ -208,6 +208,11 @@ class Nuts:
         """Rounds of warm-up and of sampling."""
         return -(-self.settings.warmup // ROUND), -(-self.settings.draws // ROUND)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all draws are made."""
+        return self.round == sum(self.rounds)
+
     def run(self, *, progress: Progress | None = None, keep: Keep | None = None) -> Draws:
         """Sample to the end.
 
