@@ -54,7 +54,7 @@ class NutsSettings:
 
     chains: int = 4
     draws: int = 1000
-    warmup: int = 300
+    warmup: int = 200
     target: float = 0.9
     max_tree_depth: int = 8
     seed: int = 1

@@ -170,8 +170,7 @@ class _Stages:
         from blackjax.smc import adaptive_tempered, resampling, tempered
 
         self._lock, self._lent = Lock(), list[Tempered]()
-        prior = on_host(lambda v: self._lent[0].log_prior(v), ((),))
-        likelihood = on_host(lambda v: self._lent[0].log_likelihood(v), ((),))
+        prior, likelihood = on_host(self._prior, ((),)), on_host(self._likelihood, ((),))
         walk = random_walk.build_additive_step()
 
         def step(key: Any, state: Any, log_density: Any, factor: Any) -> Any:
@@ -182,6 +181,12 @@ class _Stages:
         steps = 5 + n
         self._rise = jax.jit(lambda key, state, parameters: rise(key, state, steps, parameters))
         self._move = jax.jit(lambda key, state, parameters: move(key, state, 2 * steps, 1.0, parameters))
+
+    def _prior(self, v: np.ndarray) -> tuple[np.ndarray]:
+        return self._lent[0].log_prior(v)
+
+    def _likelihood(self, v: np.ndarray) -> tuple[np.ndarray]:
+        return self._lent[0].log_likelihood(v)
 
     def rise(self, lent: Tempered, *args: Any) -> Any:
         """The state at a higher power."""
