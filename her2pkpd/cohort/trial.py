@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,12 @@ class ArmPlan:
     below: Mapping[str, float]
     trough: tuple[str, ...]
     shown: tuple[str, ...]
+
+    @cached_property
+    def species_read(self) -> tuple[int, ...]:
+        """Species that the variables are read from."""
+        n = self.model.n_species
+        return tuple(sorted(k for k in frozenset().union(*self.tape.dependencies()) if k < n))
 
     @property
     def has_tumour(self) -> bool:
