@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from her2pkpd.posterior.density import Density, Gaussian, harmless_options, lapl
 from her2pkpd.posterior.nuts import Draws, Nuts, NutsSettings, Progress
 from her2pkpd.posterior.result import Posterior
 from her2pkpd.runinfo import hash_files
+
+if TYPE_CHECKING:
+    from her2pkpd.posterior.smc import Smc
 
 SAVE_EVERY = 2.0
 """Seconds between two checkpoints, at least."""
@@ -53,27 +57,34 @@ def sample(
     settings = NutsSettings(method.chains, method.draws, method.warmup, method.target, seed=method.seed)
     if kind == "laplace":
         return replace(laplace_draws(result.problem, density, around, settings), seconds=time.perf_counter() - began)
-    if kind == "smc":
-        from her2pkpd.posterior.smc import smc
-
-        return replace(smc(result.problem, density, settings, progress), seconds=time.perf_counter() - began)
-    _require("numpyro", "NUTS")
-    if method.init == "pathfinder":
-        from her2pkpd.posterior.pathfinder import pathfinder
-
-        around = pathfinder(density, around, seed=method.seed)
-    run = Nuts(density, around, settings)
-    inputs = f"{hash_files(result.problem.settings.files)} {result.problem.model.hash} {settings}"
+    run = _sampler(kind, density, around, settings, method.init)
+    inputs = f"{hash_files(result.problem.settings.files)} {result.problem.model.hash} {kind} {method.init} {settings}"
     saver = _restored(run, keep, inputs, resume=resume)
     draws = run.run(progress=progress, keep=saver)
+    depth = settings.max_tree_depth if kind == "nuts" else 0
     return Posterior(
-        result.problem, "nuts", density.bounded(draws.v), draws, density.options, time.perf_counter() - began,
-        max_tree_depth=settings.max_tree_depth,
+        result.problem, kind, density.bounded(draws.v), draws, density.options, time.perf_counter() - began,
+        max_tree_depth=depth,
     )  # fmt: skip
 
 
+def _sampler(kind: str, density: Density, around: Gaussian, settings: NutsSettings, init: str) -> "Nuts | Smc":
+    if kind == "smc":
+        _require("blackjax", "SMC")
+        from her2pkpd.posterior.smc import Smc
+
+        return Smc(density, settings)
+    _require("numpyro", "NUTS")
+    if init == "pathfinder":
+        _require("blackjax", "Pathfinder")
+        from her2pkpd.posterior.pathfinder import pathfinder
+
+        around = pathfinder(density, around, seed=settings.seed)
+    return Nuts(density, around, settings)
+
+
 def _restored(
-    run: Nuts, keep: str | Path | None, inputs: str, *, resume: bool
+    run: "Nuts | Smc", keep: str | Path | None, inputs: str, *, resume: bool
 ) -> Callable[[dict[str, np.ndarray]], None] | None:
     """Take over an earlier run's state, and say how to keep this one's."""
     if keep is None:
@@ -82,11 +93,10 @@ def _restored(
     if known is not None:
         run.restore(known)
     last = [0.0]
-    total = sum(run.rounds)
 
     def saver(arrays: dict[str, np.ndarray]) -> None:
         now = time.monotonic()
-        if now - last[0] > SAVE_EVERY or int(arrays["round"]) == total:
+        if now - last[0] > SAVE_EVERY or run.finished:
             checkpoint.save(keep, inputs, arrays)
             last[0] = now
 
