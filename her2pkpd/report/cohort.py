@@ -212,6 +212,8 @@ def _opening(page: Page, own: _Folder, table: pd.DataFrame) -> None:
             f"{sum(failed.values()):,} of {sum(status.values()):,} courses failed and are left out: {listed}.",
             kind="bad",
         )
+    for caution in own.manifest.get("cautions", []):
+        page.text(caution, kind="bad")
     if own.weights is not None:
         worth = ", ".join(f"{x:,.0f}" for x in sorted(set(table["effective"].round())))
         page.text(
