@@ -12,7 +12,7 @@ from her2pkpd.cohort.randomness import normals, uniforms
 from her2pkpd.cohort.read import read_cohort
 from her2pkpd.cohort.response import sum_of_diameters
 from her2pkpd.cohort.trial import build_trial
-from her2pkpd.library import load_drug
+from her2pkpd.library import load_drug, load_parameters
 from her2pkpd.library.populations import load_population
 from tests.cohort.cohorts import TDXD, TRASTUZUMAB, TUMOUR, plasma, write
 
@@ -147,15 +147,20 @@ def test_draws_of_a_posterior_stay_joint(tmp_path):
     assert len(np.unique(row)) > 100
 
 
-def test_alterations_lessen_dependence_on_the_signal(tmp_path):
-    tumour = '[tumour]\nkind = "signal"\nPTEN_loss = 0.3\nPIK3CA_mutation = 0.4\n'
+@pytest.mark.parametrize(("kind", "cells"), [("signal", "tumour"), ("populations", "HER2+")])
+def test_alterations_raise_akt_and_free_it_of_the_receptors(tmp_path, kind, cells):
+    tumour = f'[tumour]\nkind = "{kind}"\nPTEN_loss = 0.3\nPIK3CA_mutation = 0.4\n'
     trial = build_trial(plasma(tmp_path, TRASTUZUMAB, size=4000, rest=tumour))
     people = draw_people(trial.settings, trial.defaults, range(4000))
     lost, mutated = people.labels["PTEN_loss"], people.labels["PIK3CA_mutation"]
     assert lost.mean() == pytest.approx(0.3, abs=0.03)
     assert mutated.mean() == pytest.approx(0.4, abs=0.03)
-    w = people.parameters["tumour.w"] / trial.defaults["tumour.w"]
-    np.testing.assert_allclose(w, np.where(lost, 0.5, 1.0) * np.where(mutated, 0.7, 1.0))
+    table = load_parameters()
+    for name in ("AKT_gain", "AKT_free"):
+        keys = {(0, 0): "tumour", (1, 0): "tumour.PTEN_loss", (0, 1): "tumour.PIK3CA_mutation",
+                (1, 1): "tumour.PTEN_loss.PIK3CA_mutation"}  # fmt: skip
+        expected = [table[f"{keys[a, b]}.{name}"].canonical for a, b in zip(lost, mutated, strict=True)]
+        np.testing.assert_array_equal(people.parameters[f"{cells}.{name}"], expected)
 
 
 def test_parallel_arms_are_drawn_by_lot(tmp_path):
