@@ -43,9 +43,9 @@ class Given:
         """(L,) the dose in a unit such as mg or mg/kg; None where the weight is needed and not known."""
         head, _, per = unit.partition("/")
         mass = self.mass / quantity(f"1 {head}", "ug")
-        if per and self.weight is None:
-            return None
-        return mass / self.weight if per else mass
+        if not per:
+            return mass
+        return None if self.weight is None else mass / self.weight
 
 
 def planned(dose: PatientDose, weight: np.ndarray, bsa: np.ndarray, more: Sequence[Amount] = ()) -> list[Given]:
