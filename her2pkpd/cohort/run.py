@@ -158,13 +158,15 @@ def cohort_file(
     resources = resources or Resources()
     trial, chosen, folder = build_trial(settings), engines.resolve(resources.engine), Path(out)
     identity = {**_identity(trial, chosen), "cautions": warn(doses_given(trial))}
-    trial = tuned(trial, engines.solver(chosen))
-    identity["rtol"] = trial.settings.solver.rtol
     store.check_folder(folder, identity, resume=resume, force=force)
     began = time.perf_counter()
     with store.held(folder):
         # Asked again under the lock: another run may have finished in between.
         going_on = store.check_folder(folder, identity, resume=resume, force=force)
+        if progress:
+            progress(0, settings.population.size)
+        trial = tuned(trial, engines.solver(chosen), known=store.tolerance(folder) if going_on else None)
+        identity["rtol"] = trial.settings.solver.rtol
         _, meanings = template(trial, engines.solver(chosen))
         if not going_on:
             store.clear(folder)
@@ -345,6 +347,7 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
         TimeRemainingColumn(),
     )
     bar = Bar(*columns, console=Console(stderr=True))
+    # Until the first patients are done the tolerance is being chosen, which counts in no rate.
     task = bar.add_task("patients", total=None, rate="")
     began: list[tuple[float, int]] = []
 
@@ -352,6 +355,8 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
         if not began:  # settings that are refused need no bar
             bar.start()
             began.append((time.perf_counter(), done))
+        if done <= began[0][1]:
+            began[0] = (time.perf_counter(), done)
         start, first = began[0]
         passed = time.perf_counter() - start
         speed = f"{(done - first) / passed:,.0f}/s" if done > first and passed > 0 else ""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,9 @@ from her2pkpd.cohort.people import draw_people, volume_of
 from her2pkpd.cohort.randomness import normals, uniforms
 from her2pkpd.cohort.read import read_cohort
 from her2pkpd.cohort.response import sum_of_diameters
+from her2pkpd.cohort.tables import read_patients, read_posterior
 from her2pkpd.cohort.trial import build_trial
+from her2pkpd.errors import InputError
 from her2pkpd.library import load_drug, load_parameters
 from her2pkpd.library.populations import load_population
 from tests.cohort.cohorts import TDXD, TRASTUZUMAB, TUMOUR, plasma, write
@@ -169,3 +172,33 @@ def test_parallel_arms_are_drawn_by_lot(tmp_path):
     people = draw_people(trial.settings, trial.defaults, range(4000))
     assert people.arm is not None
     assert people.arm.mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_draws_of_a_fit_are_found_by_cell_line_and_in_their_units(tmp_path):
+    rng = np.random.default_rng(1)
+    lines, kint = rng.random((2, 5, 2)), rng.random((2, 5))
+    posterior = xr.Dataset(
+        {
+            "DXd.kc50": (("chain", "draw", "cell_line"), lines, {"units": "uM"}),
+            "kint": (("chain", "draw"), kint, {"units": "1/d"}),
+            "curves": (("chain", "draw", "cell_line", "time"), np.zeros((2, 5, 2, 3))),
+        },
+        coords={"cell_line": ["NCI-N87", "SK-BR-3"]},
+    )
+    path = tmp_path / "posterior.nc"
+    xr.DataTree.from_dict({"/posterior": posterior}).to_netcdf(path, engine="h5netcdf")
+    found = read_posterior(path, {"HER2+.DXd.kc50": "SK-BR-3.DXd.kc50", "kint": "kint"})
+    np.testing.assert_allclose(found["HER2+.DXd.kc50"], 1000.0 * lines[..., 1].ravel())
+    np.testing.assert_allclose(found["kint"], kint.ravel() / 24.0)
+    with pytest.raises(InputError, match=r"no 'kc50'.*NCI-N87.DXd.kc50, SK-BR-3.DXd.kc50, kint"):
+        read_posterior(path, {"HER2+.DXd.kc50": "kc50"})
+
+
+def test_parameters_of_a_table_may_have_another_unit(tmp_path):
+    write(tmp_path, "weight [kg],T-DXd.CL [L/d],T-DXd.Vc\n68,0.48,3\n", "own.csv")
+    found = read_patients(tmp_path / "own.csv")
+    assert found["T-DXd.CL"].tolist() == pytest.approx([0.02])
+    assert found["T-DXd.Vc"].tolist() == [3.0]
+    write(tmp_path, "weight [kg],T-DXd.CL [blue/d]\n68,0.48\n", "own.csv")
+    with pytest.raises(InputError, match=r"T-DXd.CL \[blue/d\].*unknown unit"):
+        read_patients(tmp_path / "own.csv")
