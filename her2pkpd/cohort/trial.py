@@ -232,10 +232,8 @@ def _model(settings: CohortSettings, arm: Arm) -> Model:
         )
         drugs.append(PatientDrug(dose.drug, structure, own.individual({}), own.payload, own.released_values({})))
     tumour = settings.tumour
-    ligand = tumour.kind == "signal" and (
-        "NRG1" in tumour.values or any(matches(v.pattern, {"tumour.NRG1": 0.0}) for v in settings.variations)
-    )
-    return virtual_patient(drugs, TumourModel(tumour.kind, tumour.zones, ligand, tumour.values))
+    ligand = settings.varies_ligand and (tumour.kind == "signal" or settings.signals)
+    return virtual_patient(drugs, TumourModel(tumour.kind, tumour.zones, settings.signals, ligand, tumour.values))
 
 
 def _circulating(settings: CohortSettings, arm: Arm) -> dict[str, str]:
