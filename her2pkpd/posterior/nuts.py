@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from her2pkpd.errors import ComputationError
-from her2pkpd.posterior.bridge import energy_function
+from her2pkpd.posterior.bridge import energy_function, stoppable
 from her2pkpd.posterior.density import Density, Gaussian
 
 ROUND = 10
@@ -165,7 +165,8 @@ class _Program:
         with self._lock:
             self._lent[:] = [potential]
             try:
-                return jax.block_until_ready(compiled(*args))
+                with stoppable():
+                    return jax.block_until_ready(compiled(*args))
             finally:
                 self._lent.clear()
 

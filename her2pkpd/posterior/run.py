@@ -12,6 +12,7 @@ from her2pkpd.fit.problem import FitProblem
 from her2pkpd.fit.run import FitResult, fit
 from her2pkpd.posterior import checkpoint
 from her2pkpd.posterior._stats import psis
+from her2pkpd.posterior.bridge import stoppable
 from her2pkpd.posterior.density import Density, Gaussian, harmless_options, laplace
 from her2pkpd.posterior.nuts import Draws, Nuts, NutsSettings, Progress
 from her2pkpd.posterior.result import Posterior
@@ -56,7 +57,9 @@ def sample(
     if kind == "smc":
         from her2pkpd.posterior.smc import smc
 
-        return replace(smc(result.problem, density, settings, progress), seconds=time.perf_counter() - began)
+        with stoppable():
+            drawn = smc(result.problem, density, settings, progress)
+        return replace(drawn, seconds=time.perf_counter() - began)
     _require("numpyro", "NUTS")
     if method.init == "pathfinder":
         from her2pkpd.posterior.pathfinder import pathfinder
