@@ -2,8 +2,7 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 

@@ -8,7 +8,7 @@ from her2pkpd.fit.noise import Noise
 from her2pkpd.fit.run import fit
 from her2pkpd.posterior.density import Density, Gaussian, laplace
 from her2pkpd.posterior.judge import convergence
-from her2pkpd.posterior.nuts import Nuts, NutsSettings, shrunk_covariance
+from her2pkpd.posterior.nuts import Nuts, NutsSettings
 from her2pkpd.posterior.pathfinder import pathfinder
 from her2pkpd.posterior.run import sample
 from tests.posterior.exact import NAMES, SD, linear, made, problem
@@ -140,10 +140,3 @@ def test_trajectories_of_fixed_length_take_the_steps_they_are_told():
     assert 0 < moved.max() < 4 * 1e-3 * 6  # four steps with momenta of a few standard deviations
     assert draws.acceptance.min() > 0.999
     assert (draws.leapfrogs == 4).all()
-
-
-def test_few_draws_do_not_bend_the_coordinates():
-    rng = np.random.default_rng(0)
-    few, many = rng.standard_normal((20, 12)), rng.standard_normal((4000, 12)) * np.linspace(0.5, 2, 12)
-    assert np.linalg.cond(shrunk_covariance(few)) < 5
-    np.testing.assert_allclose(np.diag(shrunk_covariance(many)), np.linspace(0.5, 2, 12) ** 2, rtol=0.1)
