@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -158,7 +158,8 @@ def replace(monkeypatch, module, function, behaviour):
 
 def test_fit_and_gr_pass_on_what_was_asked(monkeypatch):
     calls = []
-    replace(monkeypatch, "her2pkpd.report.fit", "fit_file", lambda *a, **k: calls.append((a, k)))
+    done = SimpleNamespace(interrupted=False)
+    replace(monkeypatch, "her2pkpd.report.fit", "fit_file", lambda *a, **k: calls.append((a, k)) or done)
     replace(monkeypatch, "her2pkpd.data.gr", "gr_file", lambda *a, **k: calls.append((a, k)))
     assert run("fit", "fit.toml", "--out", "there", "--quiet") == 0
     assert run("gr", "plate.csv", "--out", "there", "--force") == 0

@@ -7,11 +7,14 @@ marked).
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from her2pkpd import __version__
 from her2pkpd.cli import assays, library, patients, plates
-from her2pkpd.errors import EXIT_OK, Her2Error
+from her2pkpd.errors import EXIT_OK, Her2Error, ValidityWarning
 
 _INTERRUPTED = 130
 _EXAMPLES = """
@@ -34,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with _plain_warnings(options.command):
+            options.run(options)
     except Her2Error as error:
         sys.stderr.write(f"her2pkpd {options.command}: {error}\n")
         return error.exit_code
@@ -46,6 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (`head`, a pager) left; Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_OK
+
+
+@contextmanager
+def _plain_warnings(name: str) -> Iterator[None]:
+    """Warnings about doses and models are for the user: one sentence, without the line of code that raised it."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, ValidityWarning):
+                sys.stderr.write(f"her2pkpd {name}: warning: {message}\n")
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _parser() -> argparse.ArgumentParser:

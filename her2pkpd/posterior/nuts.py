@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from her2pkpd.errors import ComputationError
-from her2pkpd.posterior.bridge import energy_function
+from her2pkpd.posterior.bridge import energy_function, stoppable
 from her2pkpd.posterior.coordinates import Coordinates, adapted
 from her2pkpd.posterior.density import Density, Gaussian
 
@@ -162,7 +162,8 @@ class _Program:
         with self._lock:
             self._lent[:] = [potential]
             try:
-                return jax.block_until_ready(compiled(*args))
+                with stoppable():
+                    return jax.block_until_ready(compiled(*args))
             finally:
                 self._lent.clear()
 

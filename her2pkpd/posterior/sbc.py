@@ -73,6 +73,11 @@ class Calibration:
     divergent: float
     settings: SbcSettings
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether fewer plates were done than asked for."""
+        return len(self.ranks) + self.failed < self.settings.plates
+
     def histogram(self, i: int) -> np.ndarray:
         """(bins,) counts of the ranks of one unknown."""
         edges = np.linspace(-0.5, self.settings.ranked + 0.5, self.settings.bins + 1)
@@ -213,6 +218,8 @@ def _batch(
         seed=settings.seed + first, separate=True,
     )  # fmt: skip
     draws = Nuts(density, around, how).run()
+    if draws.v.shape[1] < how.draws:  # ranks among fewer draws would be no ranks
+        raise KeyboardInterrupt
     u = density.bounded(draws.v[:, settings.thin - 1 :: settings.thin])
     n, free = objective.n_free, objective.free
     u[..., :n], truths[:, :n] = free.coordinates(u[..., :n]), free.coordinates(truths[:, :n])

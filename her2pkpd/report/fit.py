@@ -86,7 +86,7 @@ def fit_file(
     with _bar(problem, progress) as (tick, profiled, sampled):
         result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep, on_profile=profiled)
         if problem.settings.method.sample != "none" and not result.interrupted:
-            result = replace(result, posterior=sample(result, progress=sampled, keep=folder / DRAWS))
+            result = _sampled(result, folder / DRAWS, sampled)
     if not result.interrupted:
         (folder / CHECKPOINT).unlink(missing_ok=True)
         (folder / DRAWS).unlink(missing_ok=True)
@@ -98,6 +98,15 @@ def fit_file(
             f"{failed} of {len(result.evaluation.status)} lanes fail at the optimum; see status in predictions.csv."
         )
     return result
+
+
+def _sampled(result: FitResult, keep: Path, progress: Drawn | None) -> FitResult:
+    """The fit with its posterior, or with what there is of it when the user stops."""
+    try:
+        posterior = sample(result, progress=progress, keep=keep)
+    except KeyboardInterrupt:
+        return replace(result, cut_short=True)
+    return replace(result, posterior=posterior, cut_short=posterior.interrupted)
 
 
 def _bytes(path: Path) -> bytes | None:

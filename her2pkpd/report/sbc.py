@@ -54,9 +54,10 @@ def sbc_file(
     write_run(folder, RunInfo("sbc", inputs, 0.0, "unfinished"))
     with _bar(plates, progress) as tick:
         found = calibrate(problem, how, progress=tick, keep=folder / CHECKPOINT, inputs=inputs)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    status = "interrupted" if found.interrupted else "ok"
+    if not found.interrupted:
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     _write(found, folder)
-    status = "ok" if len(found.ranks) + found.failed == plates else "interrupted"
     seconds = time.perf_counter() - began
     more = {"plates": len(found.ranks), "failed_plates": found.failed, "divergent": found.divergent}
     write_run(folder, RunInfo("sbc", inputs, seconds, status, problem.model.hash, seed=how.seed, more=more))
