@@ -13,7 +13,6 @@ from her2pkpd.fit.problem import FitProblem
 from her2pkpd.fit.run import FitResult, fit
 from her2pkpd.posterior import checkpoint
 from her2pkpd.posterior._stats import psis
-from her2pkpd.posterior.bridge import stoppable
 from her2pkpd.posterior.density import Density, Gaussian, harmless_options, laplace
 from her2pkpd.posterior.nuts import Draws, Nuts, NutsSettings, Progress
 from her2pkpd.posterior.result import Posterior
@@ -58,24 +57,8 @@ def sample(
     settings = NutsSettings(method.chains, method.draws, method.warmup, method.target, seed=method.seed)
     if kind == "laplace":
         return replace(laplace_draws(result.problem, density, around, settings), seconds=time.perf_counter() - began)
-<<<<<<< HEAD
     run = _sampler(kind, density, around, settings, method.init)
     inputs = f"{hash_files(result.problem.settings.files)} {result.problem.model.hash} {kind} {method.init} {settings}"
-=======
-    if kind == "smc":
-        from her2pkpd.posterior.smc import smc
-
-        with stoppable():
-            drawn = smc(result.problem, density, settings, progress)
-        return replace(drawn, seconds=time.perf_counter() - began)
-    _require("numpyro", "NUTS")
-    if method.init == "pathfinder":
-        from her2pkpd.posterior.pathfinder import pathfinder
-
-        around = pathfinder(density, around, seed=method.seed)
-    run = Nuts(density, around, settings)
-    inputs = f"{hash_files(result.problem.settings.files)} {result.problem.model.hash} {settings}"
->>>>>>> fits7
     saver = _restored(run, keep, inputs, resume=resume)
     draws = run.run(progress=progress, keep=saver)
     depth = settings.max_tree_depth if kind == "nuts" else 0

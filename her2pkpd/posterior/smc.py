@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from her2pkpd.errors import ComputationError
-from her2pkpd.posterior.bridge import on_host
+from her2pkpd.posterior.bridge import on_host, stoppable
 from her2pkpd.posterior.density import Density
 from her2pkpd.posterior.nuts import Draws, Keep, NutsSettings, Progress
 from her2pkpd.posterior.prior import prior_draws
@@ -202,7 +202,8 @@ class _Stages:
         with self._lock:
             self._lent[:] = [lent]
             try:
-                return jax.block_until_ready(compiled(*args))[0]
+                with stoppable():
+                    return jax.block_until_ready(compiled(*args))[0]
             finally:
                 self._lent.clear()
 
