@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from her2pkpd.errors import InputError, Problem
-from her2pkpd.fit.problem import FitProblem
+from her2pkpd.fit.problem import FitProblem, load_problem
 from her2pkpd.fit.run import FitResult, fit
 from her2pkpd.posterior import checkpoint
 from her2pkpd.posterior._stats import psis
@@ -17,6 +18,9 @@ from her2pkpd.posterior.density import Density, Gaussian, harmless_options, lapl
 from her2pkpd.posterior.nuts import Draws, Nuts, NutsSettings, Progress
 from her2pkpd.posterior.result import Posterior
 from her2pkpd.runinfo import hash_files
+
+NEEDS = {"nuts": "numpyro", "smc": "blackjax"}
+"""Modules samplers need that are not installed by default."""
 
 SAVE_EVERY = 2.0
 """Seconds between two checkpoints, at least."""
@@ -44,9 +48,12 @@ def sample(
         InputError: for bad settings, or where a sampler is not installed.
         ComputationError: if the posterior is not finite where the fit ended.
     """
-    result = fitted if isinstance(fitted, FitResult) else fit(fitted)
-    method = result.problem.settings.method
+    problem = fitted.problem if isinstance(fitted, FitResult) else fitted
+    problem = problem if isinstance(problem, FitProblem) else load_problem(problem)
+    method = problem.settings.method
     kind = method.sample if method.sample != "none" else "nuts"
+    check_installed(kind)
+    result = fitted if isinstance(fitted, FitResult) else fit(problem)
     density = Density(result.problem.objective)
     around = laplace(density, result.optimum.best.u)
     density.options = harmless_options(density, around)
@@ -60,7 +67,6 @@ def sample(
         with stoppable():
             drawn = smc(result.problem, density, settings, progress)
         return replace(drawn, seconds=time.perf_counter() - began)
-    _require("numpyro", "NUTS")
     if method.init == "pathfinder":
         from her2pkpd.posterior.pathfinder import pathfinder
 
@@ -120,8 +126,9 @@ def pareto_k(log_weights: np.ndarray) -> float:
     return float(psis(finite - finite.max())[1])
 
 
-def _require(module: str, what: str) -> None:
-    from importlib.util import find_spec
-
-    if find_spec(module) is None:
-        raise InputError(Problem(f"{what} needs {module}, which is not installed", "pip install 'her2pkpd[bayes]'"))
+def check_installed(method: str) -> None:
+    """Raise an InputError if what a sampler needs is not installed; `method` as in ``[method] sample``."""
+    module = NEEDS.get(method)
+    if module is not None and find_spec(module) is None:
+        rule = f"{method.upper()} needs {module}, which is not installed"
+        raise InputError(Problem(rule, "pip install 'her2pkpd[bayes]'"))
