@@ -94,7 +94,8 @@ def whitening(z: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Centre (n,) and covariance (n, n) of the normal distribution closest to draws and the slopes of their energy.
 
     The covariance is the geometric mean of the draws' and of the inverse of the slopes': of all linear maps it is the
-    one that makes slopes most like those of a standard normal (least Fisher divergence). Few draws from a normal
+    one that makes slopes most like those of a standard normal: least Fisher divergence (Seyboldt, Carlson and Carpenter
+    2026, arXiv:2603.18845). Few draws from a normal
     distribution make it exact, as the errors of the two cancel. A few draws of a standard normal are added to both, so
     that directions which the draws do not span stay as they are.
 

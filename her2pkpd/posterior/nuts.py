@@ -54,7 +54,7 @@ class NutsSettings:
 
     chains: int = 4
     draws: int = 1000
-    warmup: int = 300
+    warmup: int = 200
     target: float = 0.9
     max_tree_depth: int = 8
     seed: int = 1
@@ -208,6 +208,11 @@ class Nuts:
     def rounds(self) -> tuple[int, int]:
         """Rounds of warm-up and of sampling."""
         return -(-self.settings.warmup // ROUND), -(-self.settings.draws // ROUND)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all draws are made."""
+        return self.round == sum(self.rounds)
 
     def run(self, *, progress: Progress | None = None, keep: Keep | None = None) -> Draws:
         """Sample to the end.

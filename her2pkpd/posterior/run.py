@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +14,15 @@ from her2pkpd.fit.problem import FitProblem, load_problem
 from her2pkpd.fit.run import FitResult, fit
 from her2pkpd.posterior import checkpoint
 from her2pkpd.posterior._stats import psis
-from her2pkpd.posterior.bridge import stoppable
 from her2pkpd.posterior.density import Density, Gaussian, harmless_options, laplace
 from her2pkpd.posterior.nuts import Draws, Nuts, NutsSettings, Progress
 from her2pkpd.posterior.result import Posterior
 from her2pkpd.runinfo import hash_files
 
-NEEDS = {"nuts": "numpyro", "smc": "blackjax"}
+if TYPE_CHECKING:
+    from her2pkpd.posterior.smc import Smc
+
+NEEDS = {"nuts": "numpyro", "smc": "blackjax", "pathfinder": "blackjax"}
 """Modules samplers need that are not installed by default."""
 
 SAVE_EVERY = 2.0
@@ -52,7 +55,7 @@ def sample(
     problem = problem if isinstance(problem, FitProblem) else load_problem(problem)
     method = problem.settings.method
     kind = method.sample if method.sample != "none" else "nuts"
-    check_installed(kind)
+    check_installed(kind, method.init)
     result = fitted if isinstance(fitted, FitResult) else fit(problem)
     density = Density(result.problem.objective)
     around = laplace(density, result.optimum.best.u)
@@ -61,28 +64,31 @@ def sample(
     settings = NutsSettings(method.chains, method.draws, method.warmup, method.target, seed=method.seed)
     if kind == "laplace":
         return replace(laplace_draws(result.problem, density, around, settings), seconds=time.perf_counter() - began)
-    if kind == "smc":
-        from her2pkpd.posterior.smc import smc
-
-        with stoppable():
-            drawn = smc(result.problem, density, settings, progress)
-        return replace(drawn, seconds=time.perf_counter() - began)
-    if method.init == "pathfinder":
-        from her2pkpd.posterior.pathfinder import pathfinder
-
-        around = pathfinder(density, around, seed=method.seed)
-    run = Nuts(density, around, settings)
-    inputs = f"{hash_files(result.problem.settings.files)} {result.problem.model.hash} {settings}"
+    run = _sampler(kind, density, around, settings, method.init)
+    inputs = f"{hash_files(result.problem.settings.files)} {result.problem.model.hash} {kind} {method.init} {settings}"
     saver = _restored(run, keep, inputs, resume=resume)
     draws = run.run(progress=progress, keep=saver)
+    depth = settings.max_tree_depth if kind == "nuts" else 0
     return Posterior(
-        result.problem, "nuts", density.bounded(draws.v), draws, density.options, time.perf_counter() - began,
-        max_tree_depth=settings.max_tree_depth,
+        result.problem, kind, density.bounded(draws.v), draws, density.options, time.perf_counter() - began,
+        max_tree_depth=depth,
     )  # fmt: skip
 
 
+def _sampler(kind: str, density: Density, around: Gaussian, settings: NutsSettings, init: str) -> "Nuts | Smc":
+    if kind == "smc":
+        from her2pkpd.posterior.smc import Smc
+
+        return Smc(density, settings)
+    if init == "pathfinder":
+        from her2pkpd.posterior.pathfinder import pathfinder
+
+        around = pathfinder(density, around, seed=settings.seed)
+    return Nuts(density, around, settings)
+
+
 def _restored(
-    run: Nuts, keep: str | Path | None, inputs: str, *, resume: bool
+    run: "Nuts | Smc", keep: str | Path | None, inputs: str, *, resume: bool
 ) -> Callable[[dict[str, np.ndarray]], None] | None:
     """Take over an earlier run's state, and say how to keep this one's."""
     if keep is None:
@@ -91,11 +97,10 @@ def _restored(
     if known is not None:
         run.restore(known)
     last = [0.0]
-    total = sum(run.rounds)
 
     def saver(arrays: dict[str, np.ndarray]) -> None:
         now = time.monotonic()
-        if now - last[0] > SAVE_EVERY or int(arrays["round"]) == total:
+        if now - last[0] > SAVE_EVERY or run.finished:
             checkpoint.save(keep, inputs, arrays)
             last[0] = now
 
@@ -126,9 +131,12 @@ def pareto_k(log_weights: np.ndarray) -> float:
     return float(psis(finite - finite.max())[1])
 
 
-def check_installed(method: str) -> None:
-    """Raise an InputError if what a sampler needs is not installed; `method` as in ``[method] sample``."""
-    module = NEEDS.get(method)
-    if module is not None and find_spec(module) is None:
-        rule = f"{method.upper()} needs {module}, which is not installed"
-        raise InputError(Problem(rule, "pip install 'her2pkpd[bayes]'"))
+def check_installed(method: str, init: str = "laplace") -> None:
+    """Raise an InputError if what a sampler needs is not installed; arguments as ``[method] sample`` and ``init``."""
+    needed = {method: method.upper()} | ({init: "Pathfinder"} if method == "nuts" else {})
+    missing = [(words, NEEDS[x]) for x, words in needed.items() if x in NEEDS and find_spec(NEEDS[x]) is None]
+    if missing:
+        remedy = "pip install 'her2pkpd[bayes]'"
+        raise InputError(
+            [Problem(f"{words} needs {module}, which is not installed", remedy) for words, module in missing]
+        )

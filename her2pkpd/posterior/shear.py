@@ -135,9 +135,8 @@ def _along(v: np.ndarray, gradients: np.ndarray, along: int) -> tuple[float, She
     if not n * chi2.sf(statistic, (len(POWERS) - LINE) * (n - 1)) < DOUBT:
         return 0.0, None
     bend = np.linalg.lstsq(np.hstack([powers, off]), others, rcond=None)[0][LINE : len(POWERS)]
-    shear = Shear(
-        along, middle, scale, np.array([t.min() - BEYOND, t.max() + BEYOND]), np.insert(bend, along, 0.0, axis=1)
-    )
+    reach = np.array([t.min() - BEYOND, t.max() + BEYOND])
+    shear = Shear(along, middle, scale, reach, np.insert(bend, along, 0.0, axis=1))
     thin = _scatter(np.delete(shear.straight(v), along, axis=1), line)
     return _log_volume(thick) - _log_volume(thin), shear
 

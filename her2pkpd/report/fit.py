@@ -67,7 +67,7 @@ def fit_file(
     """
     began = time.perf_counter()
     problem = load_problem(settings)
-    check_installed(problem.settings.method.sample)
+    check_installed(problem.settings.method.sample, problem.settings.method.init)
     inputs = hash_files(problem.settings.files)
     checked = check_output(out, force=force, command="fit", inputs=inputs)
     finished = _resume(checked, inputs) if resume else []

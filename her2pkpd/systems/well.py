@@ -174,6 +174,11 @@ def drug_parameters(build: Builder, drug: Drug) -> None:
         sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
         return
     inhibitor_in_medium(build, drug.name)
+    inhibitor_parameters(build, drug)
+
+
+def inhibitor_parameters(build: Builder, drug: Drug) -> None:
+    """The constants of an inhibitor on its kinases, and of its toxicity beside them."""
     for kinase, constants in drug.kinases.items():
         names = ("Ki", "koff") if constants.mode == "reversible" else ("KI", "kinact")
         for name in names:
