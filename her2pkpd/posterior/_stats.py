@@ -3,12 +3,20 @@
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
+
+
+def has_inference_data() -> bool:
+    """Whether the installed ArviZ is of the 0.x releases, which have containers of their own."""
+    import arviz as az
+
+    return int(str(az.__version__).partition(".")[0]) < 1
 
 
 def _backend() -> Any:
-    import arviz as az
+    if has_inference_data():
+        import arviz as az
 
-    if hasattr(az, "InferenceData"):
         return az
     from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports] - of ArviZ 1.x
 
@@ -25,7 +33,17 @@ def ess(x: np.ndarray, method: str) -> float:
     return float(np.asarray(_backend().ess(x, method=method)))
 
 
+EVEN = 0.01
+"""Log weights within this of each other need no smoothing."""
+
+
 def psis(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pareto-smoothed, normalised log weights (..., S) and their Pareto k (...,)."""
-    smoothed, k = _backend().psislw(log_weights)
-    return np.asarray(smoothed), np.asarray(k)
+    """Pareto-smoothed, normalised log weights (..., S) and their Pareto k (...,).
+
+    Where all weights are alike, as those of a well far beyond its limit of detection, nothing is smoothed and k is 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smoothed, k = (np.asarray(x) for x in _backend().psislw(log_weights))
+    even = np.ptp(log_weights, axis=-1) < EVEN
+    plain = log_weights - logsumexp(log_weights, axis=-1, keepdims=True)
+    return np.where(even[..., None], plain, smoothed), np.where(even, 0.0, np.nan_to_num(k, nan=np.inf))

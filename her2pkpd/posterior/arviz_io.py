@@ -10,6 +10,7 @@ import xarray as xr
 
 from her2pkpd.fit.objective import Observation
 from her2pkpd.fit.problem import FitProblem
+from her2pkpd.posterior._stats import has_inference_data
 from her2pkpd.posterior.result import Posterior
 
 _SAMPLE = ("chain", "draw")
@@ -30,11 +31,11 @@ def to_arviz(posterior: Posterior) -> Any:
         `arviz.InferenceData` or `xarray.DataTree`, as the installed ArviZ uses.
     """
     groups = _groups(posterior)
+    if not has_inference_data():
+        return _tree(groups)
     import arviz as az
 
-    if hasattr(az, "InferenceData"):
-        return az.InferenceData(**dict[str, Any](groups))
-    return _tree(groups)
+    return az.InferenceData(**dict[str, Any](groups))
 
 
 def _tree(groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
