@@ -49,7 +49,8 @@ def save(posterior: Posterior, path: str | Path) -> None:
     """
     path, data = Path(path), to_arviz(posterior)
     if path.suffix == ".zarr":
-        _tree(_groups(posterior)).to_zarr(str(path))
+        # Format 2 is the one whose consolidated metadata every reader knows.
+        _tree(_groups(posterior)).to_zarr(str(path), zarr_format=2)
         return
     partial = path.with_name(path.name + ".partial")
     data.to_netcdf(str(partial), engine="h5netcdf")
