@@ -33,6 +33,9 @@ from her2pkpd.posterior.judge import convergence
 from her2pkpd.posterior.nuts import Nuts, NutsSettings
 from her2pkpd.runinfo import versions
 
+QUANTILES = (0.025, 0.5, 0.975)
+"""Of every unknown, on its scale of estimation, kept for comparison with other samplers."""
+
 RESULT = Path(__file__).parent / "results" / "inference.json"
 
 
@@ -51,6 +54,7 @@ def own(given: FitProblem, draws: int) -> tuple[dict[str, Any], np.ndarray]:
     made = run.run(progress=lambda done, planned, words: print(f"  {words} {done}/{planned}", end="\r", flush=True))
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     u = density.bounded(made.v)
+    low, middle, high = np.quantile(u.reshape(-1, u.shape[-1]), QUANTILES, axis=0)
     agreement, bulk, tail = convergence(u)
     least = float(min(bulk.min(), tail.min()))
     return {
@@ -60,6 +64,8 @@ def own(given: FitProblem, draws: int) -> tuple[dict[str, Any], np.ndarray]:
         "ess_bulk_min": float(bulk.min()), "ess_tail_min": float(tail.min()), "divergent": int(made.diverging.sum()),
         "leapfrogs_per_draw": float(made.leapfrogs.mean()), "step_size": made.step_size,
         "ess_per_second": least / seconds, "ess_per_cpu_second": least / cpu, "evaluations": made.evaluations,
+        "bent_along": [objective.names[s.along] for s in run.potential.around.shears],
+        "quantiles": {n: [float(x) for x in q] for n, *q in zip(objective.names, low, middle, high, strict=True)},
     }, u  # fmt: skip
 
 

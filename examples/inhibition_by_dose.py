@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 import her2pkpd.cohort
 from her2pkpd.cohort.attainment import attainment
-from her2pkpd.simulate.patient import ValidityWarning
+from her2pkpd.errors import ValidityWarning
 
 ENDPOINTS = {
     "90 % of receptors": ("trough.occupancy.{}.tumour.last", 0.9),

@@ -12,6 +12,9 @@ FINE = "as predicted"
 EXTREME = 0.01
 """Tail probability of a plate's mean or scatter below which it counts as not explained."""
 
+CENTRAL = 0.95
+"""Central part of the predictive distribution within which a published metric counts as explained."""
+
 
 def predictive_checks(posterior: Posterior) -> pd.DataFrame:
     """Measured against replicated wells, per read-out, plate, cell line and time.
@@ -62,6 +65,35 @@ def _within(replicated: np.ndarray, ends: Sequence[tuple[float, float]]) -> floa
 
 def _limits_verdict(within: float) -> str:
     return "the model does not keep to the limits here" if within < EXTREME else FINE
+
+
+def metric_checks(posterior: Posterior, *, seed: int = 0) -> pd.DataFrame:
+    """Published metrics against those of another laboratory, as the posterior predicts them.
+
+    Args:
+        posterior: draws of a fit.
+        seed: of the scatter between laboratories.
+
+    Returns:
+        One row per metric: ``cell_line, drug, metric, assay, published, censoring, unit``; ``median, lower, upper`` of
+        the central 95 % predictive interval, scatter included; ``tail``, the two-sided probability of a value as
+        extreme as the published one (of a limit: that a value lies beyond it); and ``verdict``.
+    """
+    noise, found = posterior.problem.objective.metric_noise, posterior.predictive.metrics
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i, m in enumerate(posterior.problem.metrics):
+        draws = found[:, i] + (noise.potency if m.is_potency else noise.efficacy) * rng.standard_normal(len(found))
+        low, middle, high = np.quantile(draws[np.isfinite(draws)], [0.025, 0.5, 0.975])
+        value = np.log10(m.value) if m.is_potency else m.value
+        above = float((draws >= value).mean())
+        tail = {"none": _two_sided(draws, value), "right": above, "left": 1 - above}[m.censoring]
+        verdict = "as predicted" if tail >= 1 - CENTRAL else f"the model lies too {'low' if above < 0.5 else 'high'}"
+        ends = [10**x if m.is_potency else x for x in (middle, low, high)]
+        unit = "nM" if m.is_potency else "1"
+        rows.append((m.cell_line, m.drug, m.metric, m.assay, m.value, m.censoring, unit, *ends, tail, verdict))
+    columns = "cell_line drug metric assay published censoring unit median lower upper tail verdict".split()
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _two_sided(replicated: np.ndarray, observed: float) -> float:

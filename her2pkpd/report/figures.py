@@ -20,7 +20,7 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 110,
     "legend.frameon": False,
 }
-BLUE, ORANGE, GREY, GREEN = "#1f5a92", "#c8591a", "#8a8a8a", "#3b7d3a"
+BLUE, ORANGE, GREY, GREEN, RED = "#1f5a92", "#c8591a", "#8a8a8a", "#3b7d3a", "#a4301b"
 
 _LABELS = {"viability": "viability (fraction of untreated)", "gr": "GR value", "cell_count": "cells"}
 
@@ -87,11 +87,10 @@ def _limits(curve: Curve) -> tuple[float, float]:
     values = np.concatenate([curve.prediction, curve.measured[:, 1], curve.limits[:, 1:].ravel()])
     values = values[np.isfinite(values)]
     low, high = (-1.05, 1.15) if curve.readout == "gr" else (-0.05, 1.25)
-    return (
-        (min(low, float(values.min(initial=0)) * 1.05), max(high, float(values.max(initial=1)) * 1.05))
-        if len(values)
-        else (low, high)
-    )
+    if not len(values):
+        return low, high
+    edge = 0.05 * (float(values.max()) - float(values.min()))
+    return min(low, float(values.min()) - edge), max(high, float(values.max()) + edge)
 
 
 def waterfall_figure(costs: Sequence[float]) -> Figure:

@@ -169,6 +169,11 @@ def drug_parameters(build: Builder, drug: Drug) -> None:
         return
     medium = antibody_in_medium if drug.kind == "antibody" else inhibitor_in_medium
     medium(build, drug.name)
+    mechanism_constants(build, drug)
+
+
+def mechanism_constants(build: Builder, drug: Drug) -> None:
+    """The constants of an antibody or inhibitor, without its state in the medium."""
     for name, value in drug_constants(drug).items():
         sourced(build, name, value)
 
