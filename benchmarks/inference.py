@@ -4,10 +4,10 @@
 given the same log posterior in our coordinates, our mean, mass matrix and step size, and the loosest tolerance at which
 the log density of our draws is right to `HARMLESS`. Measured of each: seconds of one core per gradient, alone; how far
 its posterior is from ours, by log densities and quantiles; and its own sampler for as long as `--minutes` allow.
-Extrapolated: effective draws per second, from our effective draws per gradient. That favours the peers, whose warm-up
-is not charged and whose gradients inside a sampler are not cheaper than alone.
+Extrapolated: effective draws per second, from the effective draws per gradient of NumPyro's NUTS run on our gradients
+with a dense mass matrix ("plain"): the posterior is the same. That favours the peers, which start in the posterior.
 
-    python benchmarks/inference.py [--parts own numpyro pypesto] [--draws 1000] [--minutes 15] [--keep draws.npz]
+    python benchmarks/inference.py [--parts own plain numpyro pypesto] [--draws 1000] [--minutes 15] [--keep draws.npz]
 
 `--keep` names a file for our draws, to measure peers later or elsewhere.
 """
@@ -69,24 +69,31 @@ def own(given: FitProblem, draws: int) -> tuple[dict[str, Any], np.ndarray]:
     }, u  # fmt: skip
 
 
-def ess_per_gradient(ours: dict[str, Any]) -> float:
-    """Effective draws per gradient of NUTS in our coordinates, warm-up not counted."""
-    least = min(ours["ess_bulk_min"], ours["ess_tail_min"])
-    return least / (ours["leapfrogs_per_draw"] * ours["chains"] * ours["draws"])
+def plain(given: FitProblem, draws: int) -> dict[str, Any]:
+    """NumPyro's NUTS as it is, with a dense mass matrix and no shears, on our gradients: how a peer's chains mix."""
+    from unittest.mock import patch
+
+    with patch("her2pkpd.posterior.coordinates.find_shears", lambda v, gradients: ()):
+        return own(given, draws)[0]
 
 
-def against(ours: dict[str, Any], per_gradient: float) -> dict[str, float]:
-    """What a peer's seconds per gradient come to, if its chains mix as ours do."""
-    rate = ess_per_gradient(ours) / per_gradient
-    own = ours["cpu_seconds"] / ours["evaluations"]
+def against(result: dict[str, Any], per_gradient: float) -> dict[str, float]:
+    """What a peer's seconds per gradient come to, warm-up charged to neither or to both."""
+    ours, mixing = result["own"], result["plain"]
+    least = min(mixing["ess_bulk_min"], mixing["ess_tail_min"])
+    per_draw = least / (mixing["leapfrogs_per_draw"] * mixing["chains"] * mixing["draws"])
+    with_warmup = least / mixing["evaluations"]
+    each = ours["cpu_seconds"] / ours["evaluations"]
     return {
-        "extrapolated_ess_per_second_without_warmup": rate,
-        "our_ess_per_second_with_warmup_is_times_that": ours["ess_per_cpu_second"] / rate,
-        "our_seconds_per_gradient": own, "gradients_are_times_slower": per_gradient / own,
-    }  # fmt: skip
+        "gradients_are_times_slower": per_gradient / each,
+        "extrapolated_ess_per_second": with_warmup / per_gradient,
+        "ours_is_times_that": ours["ess_per_cpu_second"] * per_gradient / with_warmup,
+        "extrapolated_ess_per_second_without_warmup": per_draw / per_gradient,
+        "ours_with_warmup_is_times_that": ours["ess_per_cpu_second"] * per_gradient / per_draw,
+    }
 
 
-def numpyro_peer(given: FitProblem, v: np.ndarray, ours: dict[str, Any], minutes: float) -> dict[str, Any]:
+def numpyro_peer(given: FitProblem, v: np.ndarray, step_size: float, minutes: float) -> dict[str, Any]:
     """NumPyro on Diffrax: gradients at three tolerances, and NUTS itself for some minutes."""
     from inference_diffrax import Peer
 
@@ -95,12 +102,9 @@ def numpyro_peer(given: FitProblem, v: np.ndarray, ours: dict[str, Any], minutes
     each = peer.gradients(20)
     print(json.dumps(each, indent=1), flush=True)
     chosen = next(x for x in each if x["log_density_error_range"] < HARMLESS)
-    result = {
-        "compile_gradient_seconds": compiled, "gradients": each, "rtol": chosen["rtol"],
-        **against(ours, chosen["seconds_per_gradient"]),
-    }  # fmt: skip
+    result = {"compile_gradient_seconds": compiled, "gradients": each} | chosen
     if minutes:
-        chain = peer.chain(chosen["rtol"], ours["step_size"], minutes)
+        chain = peer.chain(chosen["rtol"], step_size, minutes)
         z = np.array(chain.pop("z"))
         result["nuts"] = chain | {
             "seconds_per_leapfrog": chain["seconds"] / chain["leapfrogs"],
@@ -111,7 +115,7 @@ def numpyro_peer(given: FitProblem, v: np.ndarray, ours: dict[str, Any], minutes
     return result
 
 
-def pypesto_peer(given: FitProblem, v: np.ndarray, ours: dict[str, Any], minutes: float) -> dict[str, Any]:
+def pypesto_peer(given: FitProblem, v: np.ndarray, step_size: float, minutes: float) -> dict[str, Any]:
     """pyPESTO on AMICI: gradients at three tolerances, and pyPESTO's own sampler for some minutes."""
     from inference_amici import Wells, sample
     from inference_diffrax import compared
@@ -127,10 +131,7 @@ def pypesto_peer(given: FitProblem, v: np.ndarray, ours: dict[str, Any], minutes
         each.append({"rtol": rtol, "seconds_per_gradient": seconds, **compared(some, energies - exact)})
     print(json.dumps(each, indent=1), flush=True)
     chosen = next(x for x in each if x["log_density_error_range"] < HARMLESS)
-    result = {
-        "import_seconds": wells.import_seconds, "gradients": each, "rtol": chosen["rtol"],
-        **against(ours, chosen["seconds_per_gradient"]),
-    }  # fmt: skip
+    result = {"import_seconds": wells.import_seconds, "gradients": each} | chosen
     if minutes:
         wells.accuracy(chosen["rtol"])
         result["adaptive_metropolis"] = sample(wells, v, minutes)
@@ -138,13 +139,14 @@ def pypesto_peer(given: FitProblem, v: np.ndarray, ours: dict[str, Any], minutes
 
 
 PEERS = {"numpyro": numpyro_peer, "pypesto": pypesto_peer}
+PARTS = ("own", "plain", *PEERS)
 LIBRARIES = {"numpyro": ("numpyro", "diffrax", "jax"), "pypesto": ("pypesto", "amici")}
 
 
 def main() -> None:
     """Run and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="*", default=["own", *PEERS], choices=["own", *PEERS])
+    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--keep", type=Path)
@@ -154,6 +156,7 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     result: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     given = problem()
+    result.pop("amici", None)
     result["problem"] = {"wells": 64, "unknowns": len(given.objective.names)}
     machine = {"cpu": host().cpu, "platform": platform.machine(), "load": list(os.getloadavg())}
     if "own" in args.parts:
@@ -163,15 +166,22 @@ def main() -> None:
         write(result)
         if args.keep:
             np.savez(args.keep, u=u)
-    else:
+    if "plain" in args.parts:
+        result["plain"] = plain(given, args.draws)
+        write(result)
+    asked = [p for p in PEERS if p in args.parts]
+    if asked and "own" not in args.parts:
         u = np.load(args.keep)["u"]
-    v = Density(given.objective).unbounded(u.reshape(-1, u.shape[-1]))
-    for name in [p for p in PEERS if p in args.parts]:
+    for name in asked:
+        v = Density(given.objective).unbounded(u.reshape(-1, u.shape[-1]))
         found = {"machine": machine, "versions": {n: version(n) for n in LIBRARIES[name]}}
-        found |= PEERS[name](given, v, result["own"], args.minutes)
+        found |= PEERS[name](given, v, result["plain"]["step_size"], args.minutes)
         result.setdefault("peers", {})[name] = found
         print(json.dumps(found, indent=1))
         write(result)
+    for found in result.get("peers", {}).values():
+        found |= against(result, found["seconds_per_gradient"])
+    write(result)
 
 
 def write(result: dict[str, Any]) -> None:
