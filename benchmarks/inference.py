@@ -180,7 +180,7 @@ def main() -> None:
         print(json.dumps(found, indent=1))
         write(result)
     for found in result.get("peers", {}).values():
-        found |= against(result, found["seconds_per_gradient"])
+        found.update(against(result, found["seconds_per_gradient"]))
     write(result)
 
 
