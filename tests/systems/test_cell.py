@@ -135,6 +135,16 @@ def test_pten_loss_raises_basal_akt_far_more_than_erk(run):
     assert (rise[:, 0] - 1 > 3 * np.abs(rise[:, 1] - 1)).all()
 
 
+def test_mutant_pik3ca_raises_akt_through_irs1_and_holds_it_under_lapatinib(run):
+    mutant = {f"{LINE}.PIK3CA": 1.0}
+    wild, mutated, idle = (
+        run([{"lapatinib": 1000.0}], ("AKT",), x)[:, 0, :, 0] for x in ({}, mutant, {**mutant, "net.f_PIK3CA": 0.0})
+    )
+    np.testing.assert_allclose(idle, wild, rtol=1e-9)
+    assert (mutated[:, 0] >= wild[:, 0] * (1 - 1e-6)).all()
+    assert mutated[0, 3] / mutated[0, 0] > wild[0, 3] / wild[0, 0] + 0.1
+
+
 def test_rapamycin_releases_irs1(run):
     found = run([{"rapamycin": MOST}], ("IRS1", "pAKT"))[:, 0]
     assert (found[:, 3] >= found[:, 0] - 1e-6).all()
