@@ -5,6 +5,7 @@ marked).
 """
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -14,9 +15,12 @@ from typing import Any
 
 from her2pkpd import __version__
 from her2pkpd.cli import assays, library, patients, plates
-from her2pkpd.errors import EXIT_OK, Her2Error, ValidityWarning
+from her2pkpd.errors import EXIT_COMPUTATION, EXIT_OK, Her2Error, ValidityWarning
 
 _INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Why a file cannot be written that is nobody's mistake in the program."""
+
 _EXAMPLES = """
 examples:
   her2pkpd drugs lapatinib
@@ -49,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (`head`, a pager) left; Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        how = f"; make room, then {options.interrupted}" if "interrupted" in options else ""
+        sys.stderr.write(f"her2pkpd {options.command}: cannot write ({error.strerror}){how}\n")
+        return EXIT_COMPUTATION
     return EXIT_OK
 
 

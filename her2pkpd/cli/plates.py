@@ -142,7 +142,8 @@ def _export(options: argparse.Namespace) -> None:
         return
     from her2pkpd.petab import petab_file
 
-    show(repr(petab_file(options.settings, options.out, force=options.force, fit=options.fit)))
+    problem = petab_file(options.settings, options.out, force=options.force, fit=options.fit)
+    show(repr(problem), f"Written to {Path(options.out) / 'problem.yaml'} and beside it.")
 
 
 def add_gr(add: Add) -> None:

@@ -20,7 +20,7 @@ from her2pkpd.fit.run import FitResult, fit
 from her2pkpd.model import diagram, equation_table
 from her2pkpd.model import parameter_table as model_parameters
 from her2pkpd.posterior.result import Posterior
-from her2pkpd.posterior.run import sample
+from her2pkpd.posterior.run import check_installed, sample
 from her2pkpd.report.baseline import baselines
 from her2pkpd.report.figures import curve_figure, published_figure, waterfall_figure
 from her2pkpd.report.identifiability import eigenvector_figure, profile_figure, section
@@ -67,6 +67,7 @@ def fit_file(
     """
     began = time.perf_counter()
     problem = load_problem(settings)
+    check_installed(problem.settings.method.sample, problem.settings.method.init)
     inputs = hash_files(problem.settings.files)
     checked = check_output(out, force=force, command="fit", inputs=inputs)
     finished = _resume(checked, inputs) if resume else []
@@ -87,11 +88,11 @@ def fit_file(
         result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep, on_profile=profiled)
         if problem.settings.method.sample != "none" and not result.interrupted:
             result = _sampled(result, folder / DRAWS, sampled)
+    failed = int(np.sum(result.evaluation.status != 0))
+    _write(result, folder)
     if not result.interrupted:
         (folder / CHECKPOINT).unlink(missing_ok=True)
         (folder / DRAWS).unlink(missing_ok=True)
-    failed = int(np.sum(result.evaluation.status != 0))
-    _write(result, folder)
     write_run(folder, _run_info(result, inputs, time.perf_counter() - began, failed))
     if failed:
         raise ComputationError(

@@ -53,17 +53,35 @@ def test_the_noise_level_of_known_means_is_inverse_chi_squared(tmp_path):
     assert (found.overlaps[:2] > 0.9).all()
 
 
-def test_two_modes_are_found_in_their_proportions(tmp_path):
-    # y = u^2 is measured: u and -u explain it alike; the prior, centred at 0, takes no side.
-    own = made(lambda u: (u**2 + 1, 2 * u[:, None, :]), np.array([2.5]), names=("trastuzumab.KD",))
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_two_modes_are_found_in_their_proportions(tmp_path, shift):
+    # y = (u - shift)^2 is measured: values left and right of the shift explain it alike, and the prior, centred at 0,
+    # takes the side of the left ones unless there is no shift.
+    own = made(
+        lambda u: ((u - shift) ** 2 + 1, 2 * (u - shift)[:, None, :]), np.array([2.5]), names=("trastuzumab.KD",)
+    )
     found = sample(fit(problem(own, tmp_path, sample="smc", draws=500, chains=4)))
-    positive = (found.u[..., 0] > 0).mean(axis=1)
-    assert (np.abs(positive - 0.5) < 0.15).all()
-    magnitude = np.abs(found.flat[:, 0])
-    grid = np.linspace(0.5, 2.0, 4001)
-    density = np.exp(-0.5 * grid**2 - 0.5 * ((grid**2 - 1.5) / SD) ** 2)
-    expected = np.average(grid, weights=density)
-    assert magnitude.mean() == pytest.approx(expected, abs=0.005)
+    grid = np.linspace(-3.0, 3.0, 6001)
+    density = np.exp(-0.5 * grid**2 - 0.5 * (((grid - shift) ** 2 - 1.5) / SD) ** 2)
+    right = grid > shift
+    share = density[right].sum() / density.sum()
+    assert share == pytest.approx(0.5 if shift == 0 else 0.325, abs=0.01)
+    assert (found.u[..., 0] > shift).mean(axis=1) == pytest.approx([share] * 4, abs=0.15)
+    assert (found.u[..., 0] > shift).mean() == pytest.approx(share, abs=0.07)
+    flat = found.flat[:, 0]
+    for side, drawn in ((right, flat[flat > shift]), (~right, flat[flat <= shift])):
+        assert drawn.mean() == pytest.approx(np.average(grid[side], weights=density[side]), abs=0.006)
+
+
+def test_a_mode_that_no_chain_has_seen_is_named(tmp_path):
+    # Chains begin at the best optimum, and agree there; the fit's other starts know better.
+    own = made(lambda u: ((u - 0.3) ** 2 + 1, 2 * (u - 0.3)[:, None, :]), np.array([2.5]), names=("trastuzumab.KD",))
+    found = sample(fit(problem(own, tmp_path, sample="nuts", starts=4, draws=60, warmup=50)))
+    assert (found.u < 0.3).all()
+    assert found.elsewhere
+    # Heights of the modes differ by the prior, (0.3 + 1.22)^2 - (0.3 - 1.22)^2.
+    assert min(found.elsewhere) == pytest.approx(4 * 0.3 * np.sqrt(1.5), rel=0.05)
+    assert any('use sample = "smc"' in line for line in found.diagnosis.lines() if "modes" in line)
 
 
 def test_chains_in_different_modes_are_noticed(tmp_path):
