@@ -1,8 +1,8 @@
 """No-U-turn sampling through NumPyro: chains in step, each leapfrog one batch of lanes.
 
 The sampler moves in coordinates in which the Laplace approximation is a standard normal; steps are then long and trees
-short. Warm-up proceeds in rounds of a few draws: the step size is one for all chains and follows their mean acceptance,
-and now and then the coordinates are made anew from the draws of all chains together (`coordinates`), curved ridges
+short. Warm-up proceeds in rounds of a few draws: the step size is one for all chains and follows the least of their
+acceptances, and now and then the coordinates are made anew from the draws of all chains together (`coordinates`), curved ridges
 straightened. A round is also the unit of work: after
 each the whole state can be saved, and a run that continues from it makes the same draws as one that was never stopped.
 """
@@ -272,7 +272,8 @@ class Nuts:
     def _adapt(self, acceptance: np.ndarray, warmup: int) -> None:
         """After a round of warm-up: the step size follows the acceptance, now and then the coordinates follow."""
         if not self.settings.separate:
-            acceptance = np.full_like(acceptance, acceptance.mean())
+            # The chain in the narrowest place sets the step: a mean would let others outvote it, and it diverge.
+            acceptance = np.full_like(acceptance, acceptance.min())
         log_step = self.log_step + (acceptance - self.settings.target) * 2.0 / (1 + len(self.averaged)) ** 0.6
         self.log_step = np.minimum(log_step, self._longest)
         if self.round > SETTLED * warmup:
