@@ -114,9 +114,12 @@ class FitResult:
         """A few lines: data, unknowns, objective, agreement of the starts, verdicts."""
         verdicts = pd.Series([x.verdict.split(" (")[0] for x in self.intervals]).value_counts()
         starts = self.optimum.starts
+        wells = f"{len(self.problem.observations)} wells"
+        limited = sum(o.censoring != "none" for o in self.problem.observations)
+        wells += f" ({limited} of them known by a limit only)" if limited else ""
         lines = [
             f"{self.problem.settings.title}",
-            f"  data       {len(self.problem.observations)} wells, {len(self.problem.metrics)} published metrics",
+            f"  data       {wells}, {len(self.problem.metrics)} published metrics",
             f"  unknowns   {len(self.intervals)}: " + ", ".join(f"{n} {v}" for v, n in verdicts.items()),
             f"  objective  {self.optimum.best.cost:.2f} (-2 log posterior up to a constant)",
             f"  starts     {len(starts)}, of which {self.optimum.agreeing} end at the best optimum",

@@ -8,7 +8,7 @@ from her2pkpd.mechanisms.kinase import Inhibitor, kinase_inhibition
 from her2pkpd.mechanisms.signalling import quasi_steady_signalling
 from her2pkpd.model import Builder
 from her2pkpd.systems.sourced import sourced
-from her2pkpd.systems.well import CELL, inhibitor_parameters
+from her2pkpd.systems.well import CELL, mechanism_constants
 
 DOWNSTREAM = ("AKT_gain", "AKT_free")
 """What alterations of PTEN and PIK3CA do to AKT; see `her2pkpd.mechanisms.signalling`."""
@@ -68,7 +68,7 @@ def inhibitors_in_tumour(build: Builder, inhibitors: Sequence[Drug]) -> None:
             "nM",
             f"{name} in the tumour, as the concentration in medium that has its effect",
         )
-        inhibitor_parameters(build, drug)
+        mechanism_constants(build, drug)
 
 
 def signalling_cells(

@@ -125,13 +125,12 @@ def test_few_draws_of_a_normal_distribution_are_enough_to_whiten_it():
     root = rng.standard_normal((n, n))
     covariance = root @ root.T / n + 0.1 * np.eye(n)
     draws = rng.multivariate_normal(np.ones(n), covariance, size=60)
-    centre, found = whitening(draws, np.linalg.solve(covariance, (draws - 1).T).T)
+    found = whitening(draws, np.linalg.solve(covariance, (draws - 1).T).T)
     unlike = np.linalg.eigvals(np.linalg.solve(covariance, found)).real
     assert unlike.min() > 0.7
     assert unlike.max() < 1.4
-    assert (np.abs(centre - 1) < 0.1 * np.sqrt(np.diag(covariance))).all()
     # Two draws say next to nothing: the coordinates stay.
-    assert np.linalg.cond(whitening(draws[:2], draws[:2])[1]) < 3
+    assert np.linalg.cond(whitening(draws[:2], draws[:2])) < 3
 
 
 def sampler(own, start, **settings):
