@@ -2,25 +2,33 @@
 """Joint fit of pERK and pAKT in MCF-7, BT-474 and SK-BR-3 under EGF and HRG with one network.
 
 Per line only HER2, HER3 and EGFR move, within the two-fold spread of their measurement. Bands are pointwise 95 % intervals
-of draws from the posterior: preconditioned Crank-Nicolson steps with the Laplace approximation as reference, several
-chains. Writes results/network_blots.json and a figure.
+of draws from the posterior: preconditioned Crank-Nicolson steps, whose reference is the Laplace approximation first and a
+normal of the chains' own draws later, all chains in one batch of lanes. Writes results/network_blots.json and a figure.
 """
 
 import argparse
 import json
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from network_data import IMOTO_MINUTES
-from network_objective import BlotModel, bounds, free_names
+from network_experiment import CELL, Experiment
+from network_objective import FACTORS, BlotModel, bounds, free_names
 from scipy.optimize import least_squares
 from scipy.special import expit, logit
 
+from her2pkpd.engine import Options
+from her2pkpd.errors import ComputationError
+from her2pkpd.posterior.judge import convergence
+from her2pkpd.posterior.nuts import shrunk_covariance
+
 RESULT = Path(__file__).parent / "results" / "network_blots.json"
 FIGURE = Path(__file__).parents[1] / "docs" / "science" / "blots.png"
+ROUGH = Options(rtol=1e-4, atol=1e-7)
+"""Accuracy of the time courses: the sum of squares is off by a thousandth."""
 SPREAD = 0.65
 """Standard deviation of the logarithm of a receptor number: a coefficient of variation of 70 %."""
 
@@ -47,93 +55,176 @@ def draw(data: dict, best: np.ndarray, band: np.ndarray, path: Path) -> None:
         figure.savefig(path, dpi=130)
 
 
-def posterior(
-    log_density: Callable[[np.ndarray], float], centre: np.ndarray, factor: np.ndarray, steps: int, seed: int
-) -> tuple[np.ndarray, float]:
-    """One chain of `steps` after as many to find its step width; draws and the share accepted.
+class Posterior:
+    """Density of the network's parameters and the three lines' receptor numbers, in logits of a box."""
+
+    def __init__(self) -> None:
+        self.blots, self.names = BlotModel(), free_names()
+        self.start, low, high = bounds(self.names)
+        self.n = len(self.names)
+        self.prior = np.concatenate([(high - low) / 4.0, np.full(9, SPREAD)])
+        self.middle = np.concatenate([self.start, np.zeros(9)])
+        self.low, self.high = np.concatenate([low, np.full(9, -2.0)]), np.concatenate([high, np.full(9, 2.0)])
+        one = self.blots.experiment()
+        at = one.model.parameter_index
+        self.base, self.shared = one.parameters({}), [at[x] for x in self.names]
+        self.own = [at[f"{CELL}.{x}"] for x in FACTORS]
+
+    def experiment(self, points: int) -> Experiment:
+        """The blots of many points at once."""
+        one = self.blots.experiment()
+        rows = np.repeat(np.arange(3 * points), 2)
+        lines, lanes = list(one.lines) * points, list(one.lanes) * points
+        return Experiment(one.model, lines, rows, lanes, one.hours, one.names, options=ROUGH)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Scaled predictions (C, line, read-out, ligand, time) at logarithms (C, n + 9); NaN where a lane fails."""
+        p = np.tile(self.base, (len(x), 1, 1))
+        p[:, :, self.shared] = np.exp(x[:, None, : self.n])
+        p[:, :, self.own] *= np.exp(x[:, self.n :]).reshape(-1, 3, 3)
+        try:
+            out = self.experiment(len(x)).outputs(p.reshape(-1, p.shape[-1]))
+        except ComputationError:
+            if len(x) == 1:
+                return np.full((1, *self.blots.measured.shape), np.nan)
+            return np.concatenate([self.predict(one[None]) for one in x])
+        return self.blots.scaled(out.reshape(len(x), 6, *out.shape[1:]))
+
+    def residuals(self, x: np.ndarray) -> np.ndarray:
+        """(C, m + n + 9): of the blots, then of the prior, of which a quarter of each range is one deviation."""
+        found = (self.predict(x) - self.blots.measured) / self.blots.error
+        found = np.nan_to_num(found.reshape(len(x), -1), nan=30.0)
+        return np.concatenate([found, (x - self.middle) / self.prior], axis=1)
+
+    def inside(self, u: np.ndarray) -> np.ndarray:
+        """Logarithms at logits of the box."""
+        return self.low + (self.high - self.low) * expit(u)
+
+    def __call__(self, u: np.ndarray) -> np.ndarray:
+        """Log densities (C,) at logits (C, n + 9)."""
+        volume = np.log(expit(u)) + np.log(expit(-u))
+        return -0.5 * (self.residuals(self.inside(u)) ** 2).sum(axis=1) + volume.sum(axis=1)
+
+
+@dataclass
+class Chains:
+    """Chains in step.
 
     Cotter 2013 Stat Sci 28:424: y = m + sqrt(1 - b^2)*(x - m) + b*xi keeps the Gaussian reference; what is accepted is
-    the ratio of the posterior to it.
+    the ratio of the posterior to it. Widths b vary from step to step around one that is adapted while warming up, so that
+    some steps are long enough for the directions that the data leave to the prior.
+
+    Attributes:
+        density: log densities of points.
+        centre, factor: of the reference.
+        u: (C, n) where the chains are.
+        rng: random numbers.
+        width: middle of the widths.
     """
-    rng, width = np.random.default_rng(seed), 0.15
 
-    def excess(z: np.ndarray) -> float:
-        return log_density(centre + factor @ z) + 0.5 * float(z @ z)
+    density: Posterior
+    centre: np.ndarray
+    factor: np.ndarray
+    u: np.ndarray
+    rng: np.random.Generator
+    width: float = 0.2
 
-    z = 0.5 * rng.normal(size=len(centre))
-    here, draws, accepted = excess(z), [], 0
-    for step in range(2 * steps):
-        new = np.sqrt(1.0 - width**2) * z + width * rng.normal(size=len(z))
-        there = excess(new)
-        taken = np.log(rng.uniform()) < there - here
-        if taken:
-            z, here = new, there
-        if step < steps:
-            width = float(np.clip(width * np.exp((float(taken) - 0.3) / np.sqrt(step + 1.0)), 0.01, 0.95))
-        else:
-            draws.append(centre + factor @ z)
-            accepted += int(taken)
-    return np.array(draws), accepted / steps
+    def run(self, steps: int, *, adapt: bool, thin: int = 1) -> tuple[np.ndarray, float]:
+        """Draws (C, steps/thin, n) and the share accepted."""
+        z = np.linalg.solve(self.factor, (self.u - self.centre).T).T
+        here, kept, accepted = self._excess(z), [], 0.0
+        for step in range(steps):
+            width = np.minimum(self.width * np.exp(0.7 * self.rng.normal(size=(len(z), 1))), 0.99)
+            new = np.sqrt(1.0 - width**2) * z + width * self.rng.normal(size=z.shape)
+            there = self._excess(new)
+            taken = np.log(self.rng.uniform(size=len(z))) < there - here
+            z[taken], here[taken] = new[taken], there[taken]
+            accepted += taken.mean() / steps
+            if adapt:
+                pace = (taken.mean() - 0.3) / np.sqrt(step / 10.0 + 1.0)
+                self.width = float(np.clip(self.width * np.exp(pace), 0.01, 0.95))
+            if (step + 1) % thin == 0:
+                kept.append(self.centre + z @ self.factor.T)
+            if (step + 1) % 2000 == 0:
+                print(
+                    f"{step + 1} of {steps} steps, width {self.width:.3f}, accepted {accepted * steps / (step + 1):.2f}",
+                    flush=True,
+                )
+        self.u = self.centre + z @ self.factor.T
+        return np.swapaxes(np.array(kept), 0, 1), accepted
+
+    def refer(self, draws: np.ndarray) -> None:
+        """Take the normal of draws as reference."""
+        flat = draws.reshape(-1, draws.shape[-1])
+        self.centre, self.factor = flat.mean(axis=0), np.linalg.cholesky(shrunk_covariance(flat))
+
+    def _excess(self, z: np.ndarray) -> np.ndarray:
+        return self.density(self.centre + z @ self.factor.T) + 0.5 * (z**2).sum(axis=1)
 
 
-def r_hat(chains: np.ndarray) -> np.ndarray:
-    """Gelman and Rubin's ratio of (chains, draws, ...)."""
-    n = chains.shape[1]
-    within, between = chains.var(axis=1, ddof=1).mean(axis=0), n * chains.mean(axis=1).var(axis=0, ddof=1)
-    return np.sqrt(((n - 1) * within + between) / (n * within))
+def optimum(goal: Posterior, evaluations: int) -> tuple[np.ndarray, np.ndarray]:
+    """Most probable logarithms and the Jacobian of the residuals there."""
+    edge = 1e-6 * (goal.high - goal.low)
+    start = np.clip(goal.middle, goal.low + edge, goal.high - edge)
+
+    def slopes(x: np.ndarray) -> np.ndarray:
+        step = 1e-3
+        shifts = step * np.eye(len(x))
+        ends = [np.concatenate([goal.residuals(x + s * part) for part in np.array_split(shifts, 5)]) for s in (1, -1)]
+        return (ends[0] - ends[1]).T / (2 * step)
+
+    fit = least_squares(
+        lambda x: goal.residuals(x[None])[0], start, slopes, bounds=(goal.low, goal.high),
+        x_scale=goal.prior, max_nfev=evaluations,
+    )  # fmt: skip
+    return fit.x, slopes(fit.x)
+
+
+def sample(goal: Posterior, best: np.ndarray, slope: np.ndarray, chains: int, steps: int) -> tuple[np.ndarray, float]:
+    """Draws (chains, draws, n + 9) of logits after three rounds of warm-up, and the share accepted."""
+    # Around the optimum drawn a little into the box, where estimates lie on a bound.
+    width = goal.high - goal.low
+    share = np.clip((best - goal.low) / width, 0.1, 0.9)
+    scale = width * share * (1.0 - share)
+    curvature = scale[:, None] * (slope.T @ slope) * scale + np.diag(2.0 * share * (1.0 - share))
+    factor = np.linalg.cholesky(np.linalg.inv(curvature))
+    rng = np.random.default_rng(0)
+    u = logit(share) + 0.5 * rng.normal(size=(chains, len(best))) @ factor.T
+    run = Chains(goal, logit(share), factor, u, rng)
+    for part in (8, 4, 4):
+        draws, _ = run.run(steps // part, adapt=True, thin=5)
+        run.refer(draws[:, draws.shape[1] // 3 :])
+    run.run(steps // 16, adapt=True)
+    return run.run(steps, adapt=False, thin=max(1, steps // 1000))
 
 
 def main() -> None:
     """Fit, draw samples, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--evaluations", type=int, default=40)
-    parser.add_argument("--chains", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=1500, help="draws kept of each chain, and as many before")
+    parser.add_argument("--chains", type=int, default=8)
+    parser.add_argument(
+        "--steps", type=int, default=20000, help="of each chain after warming up, which takes 11/16 as many"
+    )
     chosen = parser.parse_args()
-    blots, names = BlotModel(), free_names()
-    start, low, high = bounds(names)
-    n = len(names)
-    wide = np.concatenate([high - low, np.full(9, 4.0)])
-
-    def predict(x: np.ndarray) -> np.ndarray:
-        return blots.predict(dict(zip(names, np.exp(x[:n]), strict=True)), np.exp(x[n:]).reshape(3, 3))
-
-    def residuals(x: np.ndarray) -> np.ndarray:
-        part = blots.residuals(dict(zip(names, np.exp(x[:n]), strict=True)), np.exp(x[n:]).reshape(3, 3))
-        # The calibration is the prior: a quarter of each range is one standard deviation.
-        prior = np.concatenate([(x[:n] - start) / (high - low) * 4.0, x[n:] / SPREAD])
-        return np.concatenate([np.nan_to_num(part, nan=30.0), prior])
-
-    x0 = np.concatenate([np.clip(start, low + 1e-6, high - 1e-6), np.zeros(9)])
-    box = (np.concatenate([low, np.full(9, -2.0)]), np.concatenate([high, np.full(9, 2.0)]))
-    fit = least_squares(residuals, x0, bounds=box, x_scale=wide / 4, diff_step=1e-3, max_nfev=chosen.evaluations)
-    width = box[1] - box[0]
-
-    def inside(u: np.ndarray) -> np.ndarray:
-        return box[0] + width * expit(u)
-
-    def log_density(u: np.ndarray) -> float:
-        volume = np.log(expit(u)) + np.log(expit(-u))
-        return -0.5 * float((residuals(inside(u)) ** 2).sum()) + float(volume.sum())
-
-    # Sampling is in logits of the box, around the optimum drawn a little into it, where estimates lie on a bound.
-    share = np.clip((fit.x - box[0]) / width, 0.1, 0.9)
-    slope = width * share * (1.0 - share)
-    curvature = slope[:, None] * (fit.jac.T @ fit.jac) * slope + np.diag(2.0 * share * (1.0 - share))
-    factor = np.linalg.cholesky(np.linalg.inv(curvature))
-    runs = [posterior(log_density, logit(share), factor, chosen.steps, seed) for seed in range(chosen.chains)]
-    thin = max(1, chosen.steps // 100)
-    draws = np.stack([[predict(inside(u)) for u in chain[::thin]] for chain, _ in runs])
-    best, band = predict(fit.x), np.quantile(draws.reshape(-1, *draws.shape[2:]), [0.025, 0.975], axis=0)
-    ratio = r_hat(draws)[..., 1:]
-    m = len(blots.residuals({}))
-    part = residuals(fit.x)[:m]
+    goal = Posterior()
+    fit, slope = optimum(goal, chosen.evaluations)
+    logits, accepted = sample(goal, fit, slope, chosen.chains, chosen.steps)
+    x = goal.inside(logits)
+    some = x[:, :: max(1, x.shape[1] // 250)]
+    draws = np.stack([goal.predict(chain) for chain in some])
+    draws = np.where(np.isfinite(draws), draws, np.nanmean(draws, axis=(0, 1)))
+    best, band = goal.predict(fit[None])[0], np.quantile(draws.reshape(-1, *draws.shape[2:]), [0.025, 0.975], axis=0)
+    of_predictions = convergence(draws[..., 1:].reshape(*draws.shape[:2], -1))
+    of_parameters = convergence(x)
+    blots, m = goal.blots, goal.blots.measured.size
+    part = goal.residuals(fit[None])[0, :m]
     erk_peak = {
         line: [float(IMOTO_MINUTES[np.argmax(best[i, 0, g])]) for g in (0, 1)] for i, line in enumerate(blots.data)
     }
     kept = {line: {f"{w} {x}": float(best[i, r, g, 5] / best[i, r, g].max()) for r, w in enumerate(("pERK", "pAKT")) for g, x in enumerate(("EGF", "HRG"))}
             for i, line in enumerate(blots.data)}  # fmt: skip
-    measured = np.stack([x for x, _ in blots.data.values()])
+    measured, error = blots.measured, blots.error
     result = {
         "points": m,
         "sum of squared standardised residuals": float((part**2).sum()),
@@ -141,19 +232,26 @@ def main() -> None:
         "R2": float(1 - ((best - measured) ** 2).sum() / ((measured - measured.mean()) ** 2).sum()),
         "time of pERK peak, min (EGF, HRG)": erk_peak,
         "kept at 60 min of peak": kept,
-        "receptor factors (HER2, HER3, EGFR)": {k: np.exp(f).round(2).tolist() for k, f in zip(blots.data, fit.x[n:].reshape(3, 3), strict=True)},
-        "chains, draws of each, share accepted": [chosen.chains, chosen.steps, round(float(np.mean([a for _, a in runs])), 2)],
-        "R-hat of predictions, median and largest": [round(float(x), 2) for x in (np.median(ratio), ratio.max())],
+        "receptor factors (HER2, HER3, EGFR)": {k: np.exp(f).round(2).tolist() for k, f in zip(blots.data, fit[goal.n :].reshape(3, 3), strict=True)},
+        "chains, steps of each, share accepted": [chosen.chains, chosen.steps, round(accepted, 2)],
+        "R-hat of predictions, median and largest": extremes(of_predictions[0]),
+        "R-hat of parameters, median and largest": extremes(of_parameters[0]),
+        "effective draws of predictions, bulk and tail, smallest": [int(v.min()) for v in of_predictions[1:]],
+        "effective draws of parameters, bulk and tail, smallest": [int(v.min()) for v in of_parameters[1:]],
         "mean width of the 95 % band": float((band[1] - band[0]).mean()),
-        "measured inside band +- 2 standard errors": float(np.mean([
-            (b[0] - 2 * np.hypot(e, 0.08) <= m_) & (m_ <= b[1] + 2 * np.hypot(e, 0.08))
-            for b, m_, e in zip(np.moveaxis(band, 1, 0), measured, (e for _, e in blots.data.values()), strict=True)])),
-        "values": {k: float(f"{v:.4g}") for k, v in zip(names, np.exp(fit.x[:n]), strict=True)},
+        "measured inside band +- 2 standard errors": float(np.mean(
+            (band[0] - 2 * error <= measured) & (measured <= band[1] + 2 * error))),
+        "values": {k: float(f"{v:.4g}") for k, v in zip(goal.names, np.exp(fit[: goal.n]), strict=True)},
     }  # fmt: skip
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
     draw(blots.data, best, band, FIGURE)
     print(json.dumps({k: v for k, v in result.items() if k != "values"}, indent=1))
+
+
+def extremes(ratio: np.ndarray) -> list[float]:
+    """Median and largest."""
+    return [round(float(x), 3) for x in (np.median(ratio), np.max(ratio))]
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from network_objective import BLOCK, CELL, DOWNSTREAM, HALF, any_line, own_values
+from network_experiment import Experiment, along
+from network_objective import BLOCK, DOWNSTREAM, HALF, any_line, own_values
 
-from her2pkpd.dosing import Add, compile_segments
-from her2pkpd.engine import Batch, solve
+from her2pkpd.dosing import Add
 from her2pkpd.library import load_cell_line, load_drug, load_parameters
 from her2pkpd.mechanisms.growth import LN2
 from her2pkpd.systems.addiction import blocking_dose
-from her2pkpd.systems.cell import baseline, network_parameters
+from her2pkpd.systems.cell import network_parameters
 
 HOURS = np.array([0.0, 1 / 6, 0.5, 1.0, 2.0, 6.0, 24.0, 48.0, 72.0])
 NAMES = ("pERK", "pAKT", "ERK", "AKT", "pHER2", "HER3.membrane", "signal", "survival")
@@ -100,26 +100,33 @@ class DrugModel:
             "MCF-7": own_values("MCF-7"),
         }  # fmt: skip
 
-    def run(
-        self, changes: Mapping[str, float], wanted: Sequence[tuple[str, str]] = LANES
-    ) -> dict[tuple[str, str], dict]:
-        """Time course of each output by line and treatment, all from rest."""
+    def experiment(self, wanted: Sequence[tuple[str, str]] = LANES) -> Experiment:
+        """Lines under treatments."""
         names = list(self.lines)
-        rest = [{**changes, **{f"{CELL}.{k}": v for k, v in self.lines[x].items()}} for x in names]
-        p, y = baseline(self.model, np.array([self.model.parameter_vector(c) for c in rest]), CELL)
-        rows = [names.index(line) for line, _ in wanted]
         lanes = [
             [Add(0.0, s, x) for s, x in TREATMENTS[t].items()] + [Add(-2.0, s, x) for s, x in BEFORE.get(t, {}).items()]
             for _, t in wanted
         ]
-        segments = compile_segments(self.model, lanes, start=-2.0, stop=float(HOURS[-1]))
-        solution = solve(Batch(self.model, p[rows], segments, HOURS, y[rows]))
-        out = self.model.outputs([f"{x}.{CELL}" for x in NAMES], solution.y, p[rows][:, None])
-        return {w: dict(zip(NAMES, out[i].T, strict=True)) for i, w in enumerate(wanted)}
+        rows = [names.index(line) for line, _ in wanted]
+        return Experiment(self.model, list(self.lines.values()), rows, lanes, HOURS, NAMES, -2.0)
 
     def residuals(self, changes: Mapping[str, float]) -> np.ndarray:
         """Differences over tolerances."""
-        every = self.run(changes)
+        return self._compare(changes, self.experiment().follow(changes))
+
+    def jacobian(self, changes: Mapping[str, float], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Residuals with their slopes by the logarithms of named parameters."""
+        found = self.experiment().slopes(changes, names)
+
+        def compare(shift: np.ndarray, by: np.ndarray) -> np.ndarray:
+            moved = {**changes, **{n: changes[n] * float(np.exp(x)) for n, x in zip(names, by, strict=True)}}
+            return self._compare(moved, found.value + shift)
+
+        none = np.zeros(len(names))
+        return compare(np.zeros_like(found.value), none), along(compare, found.slope, np.eye(len(names)))
+
+    def _compare(self, changes: Mapping[str, float], out: np.ndarray) -> np.ndarray:
+        every = {w: dict(zip(NAMES, out[i].T, strict=True)) for i, w in enumerate(LANES)}
         r = {(t, n): x for (line, t), o in every.items() if line == "SK-BR-3" for n, x in o.items()}
         at = lambda hour: int(np.argmin(abs(HOURS - hour)))  # noqa: E731
         last = at(0.5)

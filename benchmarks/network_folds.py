@@ -60,7 +60,13 @@ def refit(data: Folds, model: FoldModel, train: np.ndarray, steps: int) -> dict[
         part = model.residuals(data, dict(zip(names, np.exp(x), strict=True)), train)
         return np.concatenate([np.nan_to_num(part, nan=30.0).clip(-30, 30), (x - middle) / (high - low) * 3.0])
 
-    fit = least_squares(residuals, middle, bounds=(low, high), x_scale=(high - low) / 4, diff_step=1e-3, max_nfev=steps)
+    def jacobian(x: np.ndarray) -> np.ndarray:
+        value, slope = model.jacobian(data, dict(zip(names, np.exp(x), strict=True)), train, names)
+        sound = np.isfinite(value) & (np.abs(value) < 30)
+        part = np.where(sound[:, None] & np.isfinite(slope), slope, 0.0)
+        return np.concatenate([part, np.diag(3.0 / (high - low))])
+
+    fit = least_squares(residuals, middle, jacobian, bounds=(low, high), x_scale=(high - low) / 4, max_nfev=steps)
     print(f"cost {2 * fit.cost:.0f} after {fit.nfev} steps", flush=True)
     return dict(zip(names, np.exp(fit.x), strict=True))
 

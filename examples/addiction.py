@@ -18,10 +18,11 @@ doses = {
 }
 curves = {kinase: dependence(model, LINE, given) for kinase, given in doses.items()}
 for kinase, curve in curves.items():
+    halved = f"halved by blocking {100 * curve.to_half:.0f} %" if curve.to_half > 0 else "never halved"
+    steep = f", effective Hill coefficient {curve.hill:.1f}" if curve.hill > 0 else ""
     print(
         f"{kinase}: survival {curve.at_half:.2f} of untreated with half blocked, {curve.survival[-3]:.2f} with 90 %;",
-        f"halved by blocking {100 * curve.to_half:.0f} %;",
-        f"local sensitivity {curve.local:.2f}, effective Hill coefficient {curve.hill:.1f}",
+        f"{halved}; local sensitivity {curve.local:.2f}{steep}",
     )
 
 if len(sys.argv) > 1:  # a file name asks for the figure

@@ -9,7 +9,7 @@ Ligand-driven dimers are far from linear (a >> 1) and so resist inhibitors; spon
     RAF, MEK   low-pass, MEK saturating;  ERK  kE*MEK^2/(K^2 + MEK^2)*(1 - ERK) - (kd0 + kD*DUSP)*ERK
     DUSP6 mRNA and protein follow ERK^2/(K^2 + ERK^2) slowly
     PIP3  k_pi*(PI3K input)*(1 - PIP3) - k_pt*PTEN*PIP3;  input: HER3 and other tails, /(1 + f_GAB*GAB) (ERK -| PI3K),
-          plus IRS1, which S6K takes away, plus what mutant PIK3CA does without receptors
+          plus IRS1, which S6K takes away and to which mutant PIK3CA answers more
     AKT   ka*PIP3/(Ka + PIP3)*(1 - AKT)*(1 - allosteric) - kda*AKT*(1 - protection*ATP-competitive)
     S6K, IRS1, FOXO and HER3 mRNA follow (AKT -| FOXO -> HER3)
 
@@ -185,9 +185,8 @@ def _pi3k(population: str) -> dict[str, Any]:
 
     def pip3(s: Scope, p: Scope) -> Any:
         tails = _recruited(population, s, p, "G") / (1.0 + p["net.f_GAB1"] * s[own("GAB1p")])
-        lipid = (tails + p["net.G_IRS1"] * s[own("IRS1")]) * p[f"{population}.PI3K"]
-        lipid = lipid + p["net.G_PIK3CA"] * p[f"{population}.PIK3CA"]
-        lipid = lipid * (1.0 - s[own("inhibited.PI3K")])
+        basal = p["net.G_IRS1"] * s[own("IRS1")] * (1.0 + p["net.f_PIK3CA"] * p[f"{population}.PIK3CA"])
+        lipid = (tails + basal) * p[f"{population}.PI3K"] * (1.0 - s[own("inhibited.PI3K")])
         return p["net.k_PIP3"] * (lipid * (1.0 - s[own("PIP3")]) - p[f"{population}.PTEN"] * s[own("PIP3")])
 
     def akt(s: Scope, p: Scope) -> Any:

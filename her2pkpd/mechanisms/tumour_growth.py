@@ -50,7 +50,7 @@ def tumour_growth(
 
     def death(s: Scope, p: Scope) -> Any:
         lost = signal_loss(s, p, population) if driven else 0.0 * p["Vmax"]
-        return lost + toxicity(s, p, population, toxic)
+        return lost + toxicity(s, p, population, toxic) if toxic else lost
 
     build.quantity(f"mu.{population}", division, "1/h", "division rate")
     build.quantity(f"death.{population}", death, "1/h", "death beside that by payload")

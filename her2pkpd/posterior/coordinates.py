@@ -78,9 +78,8 @@ def adapted(old: Coordinates, v: np.ndarray, gradients: np.ndarray) -> Coordinat
     shears = find_shears(v, gradients)
     straight, gradients = _straight(shears, v, gradients)
     z, slopes = old.gaussian.standardised(straight), old.gaussian.slopes(gradients)
-    centre, covariance = whitening(z, slopes)
-    new = Gaussian(old.gaussian.points(centre), old.gaussian.factor @ np.linalg.cholesky(covariance))
-    return Coordinates(new, shears)
+    within = Gaussian.from_covariance(z.mean(axis=0), whitening(z, slopes))
+    return Coordinates(Gaussian(old.gaussian.points(within.centre), old.gaussian.factor @ within.factor), shears)
 
 
 def _straight(shears: tuple[Shear, ...], v: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,14 +89,14 @@ def _straight(shears: tuple[Shear, ...], v: np.ndarray, gradients: np.ndarray) -
     return v, gradients
 
 
-def whitening(z: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centre (n,) and covariance (n, n) of the normal distribution closest to draws and the slopes of their energy.
+def whitening(z: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Covariance (n, n) of the normal distribution closest to draws and the slopes of their energy.
 
-    The covariance is the geometric mean of the draws' and of the inverse of the slopes': of all linear maps it is the
-    one that makes slopes most like those of a standard normal: least Fisher divergence (Seyboldt, Carlson and Carpenter
-    2026, arXiv:2603.18845). Few draws from a normal
-    distribution make it exact, as the errors of the two cancel. A few draws of a standard normal are added to both, so
-    that directions which the draws do not span stay as they are.
+    It is the geometric mean of the draws' covariance and of the inverse of the slopes': of all linear maps, the one
+    that makes slopes most like those of a standard normal, of least Fisher divergence (Seyboldt, Carlson and Carpenter
+    2026, arXiv:2603.18845). A few dozen draws from a normal distribution make it nearly exact, as the errors of the two
+    cancel. A draw of a standard normal is added to both, so that directions which the draws do not span stay as they
+    are.
 
     Args:
         z: (m, n) draws.
@@ -105,8 +104,7 @@ def whitening(z: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """
     m, n = z.shape
     of_draws, of_slopes = ((m * np.cov(x.T, ddof=0).reshape(n, n) + HELD * np.eye(n)) / (m + HELD) for x in (z, slopes))
-    covariance = _geometric_mean(of_draws, np.linalg.inv(of_slopes))
-    return z.mean(axis=0) - covariance @ slopes.mean(axis=0), covariance
+    return _geometric_mean(of_draws, np.linalg.inv(of_slopes))
 
 
 def _geometric_mean(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -77,6 +77,8 @@ def diagnose(posterior: "Posterior") -> Diagnosis:
     """Check a posterior; see `docs/inference.md` for what each check means."""
     agreement, bulk, tail = convergence(posterior.values)
     findings = [_agreement(posterior.names, agreement), _sizes(posterior, bulk, tail)]
+    if posterior.elsewhere:
+        findings.append(_modes(posterior))
     if posterior.method == "nuts":
         findings += [_divergences(posterior), _trees(posterior), _energy(posterior)]
     if posterior.method == "laplace":
@@ -120,6 +122,13 @@ def _agreement(names: list[str], found: np.ndarray) -> Finding:
         'several modes: use sample = "smc"'
     )
     return Finding("chains", False, words, advice)
+
+
+def _modes(posterior: "Posterior") -> Finding:
+    nearest, count = min(posterior.elsewhere), len(posterior.elsewhere)
+    words = f"{count} of the fit's starts ended {nearest:.1f} above the best optimum or more, where no chain has been"
+    advice = 'Chains begin at the best, and cannot tell by R-hat that there is another mode: use sample = "smc"'
+    return Finding("modes", False, words, advice)
 
 
 def _sizes(posterior: "Posterior", bulk: np.ndarray, tail: np.ndarray) -> Finding:

@@ -286,8 +286,8 @@ class Nuts:
     def _rewhiten(self) -> None:
         """Coordinates from the draws of all chains since they were last made, the first third left out."""
         old = self.potential.around
-        recent = _columns(self.warm[len(self.warm) // 3 :])
-        z, slopes = (recent[name].reshape(-1, self.density.n) for name in ("z", "slopes"))
+        recent = _columns(self.warm)
+        z, slopes = (x[:, x.shape[1] // 3 :].reshape(-1, self.density.n) for x in (recent["z"], recent["slopes"]))
         here = old.points(np.asarray(self.state.z))
         self.potential.move(adapted(old, *old.raised(z, slopes)))
         self._place(self.potential.around.standardised(here), np.asarray(self.state.rng_key))

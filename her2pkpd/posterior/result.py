@@ -39,6 +39,7 @@ class Posterior:
         seconds: wall time of sampling, of this process.
         pareto_k: of importance weights, for Laplace draws: how far the approximation is off; NaN otherwise.
         max_tree_depth: of NUTS.
+        elsewhere: how much worse than the best, in -2 log posterior, are optima of the fit where no chain has been.
     """
 
     problem: FitProblem
@@ -49,6 +50,7 @@ class Posterior:
     seconds: float = np.nan
     pareto_k: float = np.nan
     max_tree_depth: int = 0
+    elsewhere: tuple[float, ...] = ()
 
     @property
     def names(self) -> list[str]:

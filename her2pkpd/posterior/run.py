@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 NEEDS = {"nuts": "numpyro", "smc": "blackjax", "pathfinder": "blackjax"}
 """Modules samplers need that are not installed by default."""
 
+WORTH = 10.0
+"""Objective (-2 log posterior) above the best below which another optimum may hold a part that counts."""
+
 SAVE_EVERY = 2.0
 """Seconds between two checkpoints, at least."""
 
@@ -71,8 +74,18 @@ def sample(
     depth = settings.max_tree_depth if kind == "nuts" else 0
     return Posterior(
         result.problem, kind, density.bounded(draws.v), draws, density.options, time.perf_counter() - began,
-        max_tree_depth=depth,
+        max_tree_depth=depth, elsewhere=_unvisited(result, density, draws.v),
     )  # fmt: skip
+
+
+def _unvisited(result: FitResult, density: Density, v: np.ndarray) -> tuple[float, ...]:
+    """Objectives, above the best, of optima that starts of the fit ended at and that lie outside all draws."""
+    low, high = v.min(axis=(0, 1)), v.max(axis=(0, 1))
+    margin = 0.5 * (high - low)
+    best = result.optimum.best.cost
+    near = [s for s in result.optimum.starts if s.cost < best + WORTH]
+    ends = [(s.cost - best, density.unbounded(s.u)) for s in near]
+    return tuple(cost for cost, at in ends if ((at < low - margin) | (at > high + margin)).any())
 
 
 def _sampler(kind: str, density: Density, around: Gaussian, settings: NutsSettings, init: str) -> "Nuts | Smc":

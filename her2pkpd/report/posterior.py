@@ -106,7 +106,7 @@ def posterior_sections(page: Page, part: PosteriorPart) -> None:
     if len(part.checks):
         page.table(part.checks)
     if len(part.metrics):
-        met, total = int((part.metrics["verdict"] == "as predicted").sum()), len(part.metrics)
+        met, total = int(np.sum(part.metrics["verdict"].to_numpy() == "as predicted")), len(part.metrics)
         page.text(f"{met} of {total} published metrics lie in their 95 % predictive interval.")
         page.table(part.metrics)
     page.figures([f for f in part.figures if f[0].startswith("predictive")])

@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -30,7 +31,7 @@ def with_unit(posterior: Posterior, i: int) -> str:
     return "" if posterior.units[i] == "1" else f" ({posterior.units[i]})"
 
 
-def log_ticks(axis: mpl.axis.Axis, low: float, high: float) -> None:
+def log_ticks(axis: Axis, low: float, high: float) -> None:
     """Few ticks in plain numbers on a logarithmic axis, at least one of them whatever its range."""
     few = np.log10(high / low) > 1.5
     axis.set_major_locator(LogLocator(numticks=4) if few else LogLocator(subs=(1.0, 2.0, 5.0), numticks=5))

@@ -1,5 +1,7 @@
 """Predictions of a posterior against what was measured: dose-response curves, and published metrics."""
 
+from itertools import cycle
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -60,44 +62,45 @@ def metric_figure(checks: pd.DataFrame) -> Figure:
     Args:
         checks: as `her2pkpd.posterior.checks.metric_checks` makes it.
     """
-    parts = [(checks[checks["unit"] == "nM"], "potency, nM", True), (checks[checks["unit"] != "nM"], "GRmax", False)]
-    parts = [p for p in parts if len(p[0])]
+    potency = (checks["unit"] == "nM").to_numpy()
+    parts = [(potency, "potency, nM", True), (~potency, "GRmax", False)]
+    parts = [p for p in parts if p[0].any()]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * len(parts), 4.4), layout="constrained")
         grid = figure.subplots(1, len(parts), squeeze=False)[0]
-        for axes, (table, what, log) in zip(grid, parts, strict=True):
-            _metrics(axes, table, what, log=log)
+        for axes, (rows, what, log) in zip(grid, parts, strict=True):
+            _metrics(axes, {str(name): checks[name].to_numpy()[rows] for name in checks.columns}, what, log=log)
         figure.suptitle("published against predicted, 95 % with the scatter between laboratories", fontsize=10)
     return figure
 
 
-def _metrics(axes: Axes, table: pd.DataFrame, what: str, *, log: bool) -> None:
-    colours = dict(zip(sorted(table["drug"].unique()), (BLUE, ORANGE, GREEN, "#7a3b8f", GREY), strict=False))
-    for drug, rows in table.groupby("drug"):
-        x, y = rows["published"].to_numpy(), rows["median"].to_numpy()
-        bars = np.abs(rows[["lower", "upper"]].to_numpy().T - y)
-        colour = colours.get(str(drug), GREY)
-        axes.errorbar(x, y, bars, fmt="none", ecolor=colour, elinewidth=0.6, alpha=0.5)
-        exact = (rows["censoring"] == "none").to_numpy()
-        axes.plot(x[exact], y[exact], "o", ms=4, color=colour, label=str(drug))
-        for side, marker in (("right", ">"), ("left", "<")):
-            of = (rows["censoring"] == side).to_numpy()
-            axes.plot(x[of], y[of], marker, ms=5, mfc="none", color=colour)
+def _metrics(axes: Axes, checks: dict[str, np.ndarray], what: str, *, log: bool) -> None:
+    """One panel; `checks` are the columns of the table."""
+    x, y, drug = checks["published"], checks["median"], checks["drug"]
+    bars = np.abs(np.stack([checks["lower"], checks["upper"]]) - y)
+    for own, colour in zip(np.unique(drug), cycle((BLUE, ORANGE, GREEN, "#7a3b8f", GREY))):
+        at = drug == own
+        axes.errorbar(x[at], y[at], bars[:, at], fmt="none", ecolor=colour, elinewidth=0.6, alpha=0.5)
+        for side, marker, fill in (("none", "o", colour), ("right", ">", "none"), ("left", "<", "none")):
+            of = at & (checks["censoring"] == side)
+            axes.plot(x[of], y[of], marker, ms=4.5, mfc=fill, color=colour, label=own if side == "none" else None)
     if log:
         axes.set_xscale("log")
         axes.set_yscale("log")
     ends = (1e-9, 1e12) if log else (-10.0, 10.0)
     axes.plot(ends, ends, color=GREY, lw=0.8)
-    axes.set_xlim(*_reach(table["published"], log))
-    axes.set_ylim(*_reach(pd.concat([table["lower"], table["upper"]]), log))
-    outside = table[table["verdict"] != "as predicted"].nsmallest(NAMED, "tail")
-    for k, (line, x, y) in enumerate(outside[["cell_line", "published", "median"]].itertuples(index=False)):
-        axes.annotate(str(line), (x, y), (5, 4 if k % 2 else -8), textcoords="offset points", fontsize=6, color=RED)
+    axes.set_xlim(*_reach(x, log))
+    axes.set_ylim(*_reach(np.concatenate([checks["lower"], checks["upper"]]), log))
+    outside = np.flatnonzero(checks["verdict"] != "as predicted")
+    for k, i in enumerate(outside[np.argsort(checks["tail"][outside])[:NAMED]].tolist()):
+        place = (5, 4 if k % 2 else -8)
+        words = str(checks["cell_line"][i])
+        axes.annotate(words, (x[i], y[i]), place, textcoords="offset points", fontsize=6, color=RED)
     axes.set_xlabel(f"published {what}; triangles are limits")
     axes.set_ylabel(f"predicted {what}")
     axes.legend(fontsize=7)
 
 
-def _reach(values: pd.Series, log: bool) -> tuple[float, float]:
+def _reach(values: np.ndarray, log: bool) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     return (low / 1.5, high * 1.5) if log else (low - 0.05 * (high - low), high + 0.05 * (high - low))

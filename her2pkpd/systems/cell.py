@@ -38,7 +38,8 @@ from her2pkpd.model import Builder, Model, Source
 from her2pkpd.systems.sourced import sourced
 
 CELL_NETWORK = ("PTEN", "PI3K", "PIK3CA", "RAS")
-BASELINE = ("AKT0", "ERK0", "FOXO0")
+REFERENCES = {"AKT0": "AKT", "ERK0": "ERK", "FOXO0": "FOXO"}
+"""Parameters that hold the untreated level of a species."""
 GROWTH = ("w", "k_apo", "tolerance")
 WELL = ("kint", "Vc", "kturn.HER2", "kturn.EGFR", "Nmax")
 NETWORK_PREFIXES = ("net.", "dimer.", "kint.", "adcc.", "NRG1.", "EGF.")
@@ -47,6 +48,8 @@ DRUG_KINDS = ("antibody", "tki")
 
 EQUILIBRATION = 600.0
 """Hours after which an untreated cell has settled."""
+SETTLED = Options(rtol=1e-7, atol=1e-10)
+"""How accurately the untreated cell is followed until then."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,7 @@ def _parameters(
     for key in CELL_NETWORK + GROWTH:
         _sourced(build, f"{name}.{key}", f"cell.{key}", own.get(key))
     build.parameter(f"{name}.doubling_time", own.get("doubling_time", 48.0), "h")
-    for key in BASELINE:
+    for key in REFERENCES:
         build.parameter(f"{name}.{key}", 0.1, "1", source=Source("untreated steady state", "derived"))
     if options.expression:
         _sourced(build, "kdeg_mRNA")
@@ -267,6 +270,21 @@ def _competition(build: Builder, drug: Drug, kinase: str) -> None:
     build.parameter(f"{name}.over_prediction", ratio, "1", source=source)
 
 
+def settling(model: Model, parameters: np.ndarray, name: str) -> Batch:
+    """The untreated cell on its way to rest: neither dividing nor dying, HER3 at its reference.
+
+    Args:
+        model: a `cell_model`.
+        parameters: (L, n_parameters).
+        name: name of the population.
+    """
+    still = np.array(parameters, dtype=float)
+    for key, value in ((f"{name}.doubling_time", 1e30), (f"{name}.k_apo", 0.0), ("net.f_FOXO", 0.0)):
+        still[:, model.parameter_index[key]] = value
+    segments = Segments(np.tile([0.0, EQUILIBRATION], (len(still), 1)))
+    return Batch(model, still, segments, np.array([EQUILIBRATION]))
+
+
 def baseline(model: Model, parameters: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """The untreated cell at rest, with the references that read-outs are relative to.
 
@@ -284,15 +302,11 @@ def baseline(model: Model, parameters: np.ndarray, name: str) -> tuple[np.ndarra
     """
     p = np.atleast_2d(np.array(parameters, dtype=float))
     at, state = model.parameter_index, model.species_index
-    still = p.copy()
-    for key, value in ((f"{name}.doubling_time", 1e30), (f"{name}.k_apo", 0.0), ("net.f_FOXO", 0.0)):
-        still[:, at[key]] = value
-    batch = Batch(model, still, Segments(np.tile([0.0, EQUILIBRATION], (len(p), 1))), np.array([EQUILIBRATION]))
-    solution = solve(batch, Options(rtol=1e-7, atol=1e-10))
+    solution = solve(settling(model, p, name), SETTLED)
     if not solution.ok.all():
         raise ComputationError(f"untreated cells did not settle: {solution.status_counts()}")
     y = solution.y[:, 0].copy()
-    for key, species in (("AKT0", "AKT"), ("ERK0", "ERK"), ("FOXO0", "FOXO")):
+    for key, species in REFERENCES.items():
         p[:, at[f"{name}.{key}"]] = y[:, state[f"{species}.{name}"]]
     y[:, state[f"N.{name}"]] = model.initial(p)[:, state[f"N.{name}"]]
     for key in (BIM, SURVIVIN):

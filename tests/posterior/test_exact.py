@@ -73,6 +73,17 @@ def test_two_modes_are_found_in_their_proportions(tmp_path, shift):
         assert drawn.mean() == pytest.approx(np.average(grid[side], weights=density[side]), abs=0.006)
 
 
+def test_a_mode_that_no_chain_has_seen_is_named(tmp_path):
+    # Chains begin at the best optimum, and agree there; the fit's other starts know better.
+    own = made(lambda u: ((u - 0.3) ** 2 + 1, 2 * (u - 0.3)[:, None, :]), np.array([2.5]), names=("trastuzumab.KD",))
+    found = sample(fit(problem(own, tmp_path, sample="nuts", starts=4, draws=60, warmup=50)))
+    assert (found.u < 0.3).all()
+    assert found.elsewhere
+    # Heights of the modes differ by the prior, (0.3 + 1.22)^2 - (0.3 - 1.22)^2.
+    assert min(found.elsewhere) == pytest.approx(4 * 0.3 * np.sqrt(1.5), rel=0.05)
+    assert any('use sample = "smc"' in line for line in found.diagnosis.lines() if "modes" in line)
+
+
 def test_chains_in_different_modes_are_noticed(tmp_path):
     own = made(lambda u: (u**2 + 1, 2 * u[:, None, :]), np.array([2.5]), names=("trastuzumab.KD",))
     density = Density(own)

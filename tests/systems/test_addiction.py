@@ -51,5 +51,8 @@ def test_half_of_her2_costs_an_addicted_cell_more_than_half_and_half_of_akt_hard
     assert upstream.at_half < 0.4
     assert downstream.at_half > 0.8
     assert upstream.hill > 4.0
-    assert upstream.to_half < 0.5 < downstream.to_half
+    assert upstream.to_half < 0.5
+    # ERK alone keeps BIM under its threshold, however much of AKT is blocked.
+    assert np.isnan(downstream.to_half)
+    assert downstream.survival.min() > 0.8
     assert (np.diff(upstream.survival) <= 1e-9).all()
