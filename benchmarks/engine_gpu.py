@@ -39,7 +39,7 @@ def cohort(lanes: int, cycles: int) -> Batch:
 
 def operations(batch: Batch, method: str) -> int:
     """Float64 operations of an attempted step, a fused multiply-add counting two, read off the routines."""
-    request = gpu.request_for(batch.model, OPTIONS, None, method)
+    request = gpu.request_for(batch.model, batch.segments, OPTIONS, None, method)
     text, _ = gpu.program(request, batch.model.flux_tape, batch.segments.inputs)
     bodies = dict.fromkeys(("first", "stage"), 0)
     for name in bodies:
@@ -66,7 +66,7 @@ def static(batch: Batch) -> dict[str, Any]:
     """What the assembler says, per method."""
     found: dict[str, Any] = {}
     for method in METHODS:
-        request = gpu.request_for(batch.model, OPTIONS, None, method)
+        request = gpu.request_for(batch.model, batch.segments, OPTIONS, None, method)
         text, shape = gpu.program(request, batch.model.flux_tape, batch.segments.inputs)
         begin = time.perf_counter()
         source = nvptx.ptx(device_text(text, shape), "sm_90")

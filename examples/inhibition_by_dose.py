@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 import her2pkpd.cohort
 from her2pkpd.cohort.attainment import attainment
-from her2pkpd.simulate.patient import ValidityWarning
+from her2pkpd.errors import ValidityWarning
 
 ENDPOINTS = {
     "90 % of receptors": ("trough.occupancy.{}.tumour.last", 0.9),
@@ -59,8 +59,11 @@ if __name__ == "__main__":
                 error = [own["probability"] - own["lower"], own["upper"] - own["probability"]]
                 axes.errorbar(own["dose"], own["probability"], error, fmt="o-", ms=4, color=color, label=goal)
             axes.axvline(label_dose, color="grey", ls=":", lw=1)
+            axes.text(label_dose, 0.02, " label", fontsize=8, color="#555555")
             axes.axhline(0.9, color="grey", ls=":", lw=1)
             axes.set(xlabel=f"{drug}, {unit} every 3 weeks", ylim=(-0.03, 1.03))
         figure.axes[0].set_ylabel("share of patients at target")
-        figure.axes[0].legend(fontsize=8)
+        known = "Ng 2006: over 90 % of patients\nkeep 20 ug/mL on 420 mg"
+        figure.axes[1].text(835, 0.3, known, fontsize=8, color="#555555", ha="right")
+        figure.axes[0].legend(fontsize=8, title="held at the trough", title_fontsize=8, loc="upper left")
         figure.savefig(sys.argv[1], dpi=130)

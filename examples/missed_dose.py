@@ -86,8 +86,11 @@ if __name__ == "__main__":
                     rows["after"], rows["q50"], "o-", ms=4, color=color, label="8 mg/kg again" if reload else "6 mg/kg"
                 )
             axes.axhspan(90, 110, color="#eeeeee", zorder=0)
+            if delay == 1:  # Quartino 2019: a delay of over a week takes some six weeks without loading
+                axes.axvline(6, color="grey", ls=":", lw=1)
+                axes.text(6.3, 6, "published: about\n6 weeks to be back\nwithout loading", fontsize=7, color="#555555")
             axes.set(xlabel="weeks after the late dose", xticks=range(0, 19, 3), ylim=(0, 125))
             axes.set_title(f"{delay} week{'s' * (delay > 1)} late", loc="left")
-        figure.axes[0].set_ylabel("trough, % of steady state\n(median, quartiles)")
-        figure.axes[0].legend(fontsize=8, loc="lower right")
+        figure.axes[0].set_ylabel("trough, % of steady state\n(median, quartiles; grey: within 10 %)")
+        figure.axes[2].legend(fontsize=8, loc="lower right")
         figure.savefig(sys.argv[1], dpi=130)

@@ -90,12 +90,20 @@ if __name__ == "__main__":
         for arm, color in zip(ARMS, ("#1f5a92", "#c8591a"), strict=True):
             own = table[table["arm"] == arm]
             left.hist(own["before dose 8"], np.linspace(0, 200, 51), color=color, alpha=0.5, label=arm)
-            left.axvline(TROUGHS[arm], color=color, ls="--")
+            left.axvline(means[arm], color=color, label=f"geometric mean {means[arm]:.1f}")
+            left.axvline(TROUGHS[arm], color=color, ls="--", label=f"HannaH {TROUGHS[arm]:g}")
             right.plot(own["weight"], own["before dose 8"], ".", ms=2, color=color, alpha=0.5)
             line = shown.loc[arm]
             right.plot([52, 63.5, 73, 90], line, "o-", color=color, mec="w", label=arm)
-        left.set(xlabel="trough before dose 8, ug/mL (dashed: HannaH)", ylabel="patients")
+        left.set(xlabel="trough before dose 8, ug/mL", ylabel="patients")
+        left.set_title(f"SC over IV {ratio:.2f} (HannaH 1.33, {RATIO[0]} to {RATIO[1]})", loc="left", fontsize=10)
         right.axhline(20.0, color="grey", ls=":")
+        right.text(
+            right.get_xlim()[1], 20.5, "20 ug/mL, the target", ha="right", va="bottom", fontsize=8, color="#555555"
+        )
+        right.set_title("Geometric means of weight quartiles", loc="left", fontsize=10)
         right.set(xlabel="body weight, kg", ylabel="trough before dose 8, ug/mL", yscale="log")
-        left.legend()
+        right.set_yticks([10, 20, 50, 100, 200], ["10", "20", "50", "100", "200"])
+        right.minorticks_off()
+        left.legend(fontsize=8)
         figure.savefig(sys.argv[1], dpi=130)

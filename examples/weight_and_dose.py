@@ -87,5 +87,7 @@ if __name__ == "__main__":
                 axes.plot(weights, curve, style, marker="o", ms=3, color=color, label=label)
         axes.axhspan(0.8, 1.25, color="#eeeeee", zorder=0)
         axes.set(xlabel="body weight, kg", ylabel="AUC at steady state, 70 kg = 1")
-        axes.legend(fontsize=7)
+        axes.text(74, 0.812, "0.8 to 1.25", fontsize=7, color="#555555")
+        axes.legend(fontsize=7, handlelength=3, loc="upper center", ncols=3)
+        axes.set_ylim(0.7, 1.55)
         figure.savefig(sys.argv[1], dpi=130)

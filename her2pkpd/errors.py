@@ -132,3 +132,7 @@ class Problems:
 
     def __bool__(self) -> bool:
         return bool(self.found)
+
+
+class ValidityWarning(UserWarning):
+    """A model is used outside what it was estimated from, or outside the doses that people have been given."""

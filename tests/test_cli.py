@@ -1,8 +1,9 @@
 """The command line: exit codes, messages and what is (not) written."""
 
+import errno
 import subprocess
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -158,7 +159,8 @@ def replace(monkeypatch, module, function, behaviour):
 
 def test_fit_and_gr_pass_on_what_was_asked(monkeypatch):
     calls = []
-    replace(monkeypatch, "her2pkpd.report.fit", "fit_file", lambda *a, **k: calls.append((a, k)))
+    done = SimpleNamespace(interrupted=False)
+    replace(monkeypatch, "her2pkpd.report.fit", "fit_file", lambda *a, **k: calls.append((a, k)) or done)
     replace(monkeypatch, "her2pkpd.data.gr", "gr_file", lambda *a, **k: calls.append((a, k)))
     assert run("fit", "fit.toml", "--out", "there", "--quiet") == 0
     assert run("gr", "plate.csv", "--out", "there", "--force") == 0
@@ -201,6 +203,16 @@ def test_what_can_be_gone_on_with_says_so_when_interrupted(monkeypatch, capsys, 
         setattr(sys.modules[module], other, stop)
     assert run(command, "settings.toml", "--out", "there") == 130
     assert words in capsys.readouterr().err
+
+
+def test_a_full_disk_is_said_and_is_no_bug(monkeypatch, capsys):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    replace(monkeypatch, "her2pkpd.report.fit", "fit_file", fail)
+    assert run("fit", "fit.toml", "--out", "there") == 3
+    assert "No space left on device" in (said := capsys.readouterr().err)
+    assert "make room, then the same command goes on from here" in said
 
 
 def test_a_bug_is_not_disguised_as_bad_input(monkeypatch):

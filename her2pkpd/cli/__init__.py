@@ -5,15 +5,22 @@ marked).
 """
 
 import argparse
+import errno
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from her2pkpd import __version__
 from her2pkpd.cli import assays, library, patients, plates
-from her2pkpd.errors import EXIT_OK, Her2Error
+from her2pkpd.errors import EXIT_COMPUTATION, EXIT_OK, Her2Error, ValidityWarning
 
 _INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Why a file cannot be written that is nobody's mistake in the program."""
+
 _EXAMPLES = """
 examples:
   her2pkpd drugs lapatinib
@@ -34,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with _plain_warnings(options.command):
+            options.run(options)
     except Her2Error as error:
         sys.stderr.write(f"her2pkpd {options.command}: {error}\n")
         return error.exit_code
@@ -45,7 +53,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (`head`, a pager) left; Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        how = f"; make room, then {options.interrupted}" if "interrupted" in options else ""
+        sys.stderr.write(f"her2pkpd {options.command}: cannot write ({error.strerror}){how}\n")
+        return EXIT_COMPUTATION
     return EXIT_OK
+
+
+@contextmanager
+def _plain_warnings(name: str) -> Iterator[None]:
+    """Warnings about doses and models are for the user: one sentence, without the line of code that raised it."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, ValidityWarning):
+                sys.stderr.write(f"her2pkpd {name}: warning: {message}\n")
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -57,6 +57,9 @@ def _drugs(options: argparse.Namespace) -> None:
     drug = load_drug(options.name, options.library)
     also = f", also known as {', '.join(drug.synonyms)}" if drug.synonyms else ""
     show(f"{drug.name}: {drug.kind}, {_target(drug)}{also}", _quantities(drug.quantities().items()))
+    if drug.studied:
+        given = [f"  {x.route} {x.text}; {x.source.certainty}" for x in drug.studied]
+        show("\n".join(["", "doses studied in people (others give a warning):", *given]))
 
 
 def _target(drug: "Drug") -> str:

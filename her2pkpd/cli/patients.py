@@ -52,7 +52,9 @@ def add_cohort(add: Add) -> None:
     add_output(parser, "DIR", "folder for the results")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run, or mend a harmed one")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that computes the patients")
-    parser.add_argument("--engine", default="auto", choices=("auto", "kernel", "gpu"), help="default: a GPU if any")
+    kinds = ("auto", "kernel", "gpu")
+    what = "what computes patients: a GPU (default where there is one) or the processor (kernel)"
+    parser.add_argument("--engine", "--device", default="auto", choices=kinds, help=what)
     parser.add_argument("--threads", type=int, metavar="N", help="threads to use; default: one per core")
     parser.add_argument("--chunk", type=int, metavar="N", help="patients computed at once; results do not depend on it")
     aim = "count patients whose endpoint is at least VALUE; may be repeated"

@@ -42,6 +42,8 @@ def _fit(options: argparse.Namespace) -> None:
     )
     if not options.quiet:
         show(result.summary(), f"Read {Path(options.out) / 'report.html'} in a browser.")
+    if result.interrupted:
+        raise KeyboardInterrupt
 
 
 def add_sbc(add: Add) -> None:
@@ -74,6 +76,8 @@ def _sbc(options: argparse.Namespace) -> None:
     )
     if not options.quiet:
         show(found.table().to_string(index=False))
+    if found.interrupted:
+        raise KeyboardInterrupt
 
 
 def add_design(add: Add) -> None:
@@ -138,7 +142,8 @@ def _export(options: argparse.Namespace) -> None:
         return
     from her2pkpd.petab import petab_file
 
-    show(repr(petab_file(options.settings, options.out, force=options.force, fit=options.fit)))
+    problem = petab_file(options.settings, options.out, force=options.force, fit=options.fit)
+    show(repr(problem), f"Written to {Path(options.out) / 'problem.yaml'} and beside it.")
 
 
 def add_gr(add: Add) -> None:

@@ -50,7 +50,8 @@ def resolve(engine: str) -> str:
 
     obstacle = cuda.obstacle() if engine == "gpu" or cuda.likely() else "no card"
     if engine == "gpu" and obstacle is not None:
-        raise InputError(Problem(f"no GPU can be used: {obstacle}", "Use --engine kernel.", value=engine))
+        remedy = "Use --engine kernel; a GPU needs an NVIDIA card, its driver and the extra her2pkpd[cuda]."
+        raise InputError(Problem(f"no GPU can be used: {obstacle}", remedy, value=engine))
     return "kernel" if obstacle is not None else "gpu"
 
 

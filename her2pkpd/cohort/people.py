@@ -6,6 +6,7 @@ whomever it is drawn.
 """
 
 import fnmatch
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,12 +17,13 @@ import numpy as np
 from her2pkpd import portable
 from her2pkpd.assays.reference import reference
 from her2pkpd.cohort.randomness import normals, uniforms
-from her2pkpd.cohort.settings import CohortSettings, Tumour
+from her2pkpd.cohort.settings import LOSSES, CohortSettings, Tumour
 from her2pkpd.library import load_parameters
 from her2pkpd.library.pk import PharmacokineticModel
 from her2pkpd.library.populations import load_population, with_derived
 from her2pkpd.simulate.patient_scenario import COVARIATE_FLAGS, COVARIATE_UNITS, COVARIATE_WORDS
 from her2pkpd.systems.patient import TUMOUR
+from her2pkpd.systems.tumour_signal import DOWNSTREAM
 from her2pkpd.systems.virtual_patient import NEGATIVE, POSITIVE
 
 ON_THE_DOSE = ("F", "tlag")
@@ -153,7 +155,7 @@ def _tumour(people: People, settings: CohortSettings, defaults: Mapping[str, flo
         return
     cells = [TUMOUR] if tumour.kind == "signal" else [POSITIVE, NEGATIVE]
     for key, value in tumour.values.items():
-        for name in cells:
+        for name in (*cells, TUMOUR):  # NRG1 is the tumour's, a doubling time its cells'
             if f"{name}.{key}" in defaults:
                 p[f"{name}.{key}"] = value
     p[f"{cells[0]}.HER2"] = _receptors(people, settings)
@@ -199,15 +201,24 @@ def _negative(people: People, settings: CohortSettings) -> Any:
 
 
 def _losses(people: People, settings: CohortSettings, defaults: Mapping[str, float]) -> None:
-    """Alterations downstream of HER2 make division depend less on its signal."""
-    factor: Any = 1.0
+    """Alterations downstream of HER2 raise AKT and take a part of it away from the receptors."""
+    if not settings.tumour.loss:
+        return
     for name, probability in settings.tumour.loss.items():
-        lost = uniforms(settings.population.seed, name, people.numbers, 1)[0] < probability
-        people.labels[name] = lost
-        factor = factor * np.where(lost, load_parameters()[f"tumour.w_{name}"].canonical, 1.0)
-    if np.ndim(factor):
-        key = f"{TUMOUR}.w"
-        people.parameters[key] = people.parameters.get(key, defaults[key]) * factor
+        people.labels[name] = uniforms(settings.population.seed, name, people.numbers, 1)[0] < probability
+    table, cells = load_parameters(), TUMOUR if settings.tumour.kind == "signal" else POSITIVE
+    for key in DOWNSTREAM:
+        value: Any = np.full(len(people), defaults[f"{cells}.{key}"])
+        for genotype in _genotypes(list(settings.tumour.loss)):
+            altered = np.logical_and.reduce([people.labels[g] for g in genotype])
+            value = np.where(altered, table[f"tumour.{'.'.join(genotype)}.{key}"].canonical, value)
+        people.parameters[f"{cells}.{key}"] = value
+
+
+def _genotypes(losses: list[str]) -> list[tuple[str, ...]]:
+    """Every combination of alterations that may be drawn, the larger ones last."""
+    known = [name for name in LOSSES if name in losses]
+    return [x for size in range(1, len(known) + 1) for x in itertools.combinations(known, size)]
 
 
 def matches(pattern: str, names: Mapping[str, float]) -> list[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 from her2pkpd.assays.ihc import SCORES
 from her2pkpd.cohort.settings import (
     ACCURACY,
+    LOSSES,
     Arm,
     ArmDose,
     CohortSettings,
@@ -33,7 +34,6 @@ from her2pkpd.simulate.patient_scenario import one_model_per_drug, read_covariat
 
 MAX_PATIENTS, MAX_SEED = 10**9, 2**63 - 1
 TUMOUR_VALUES = {"doubling_time": "h", "NRG1": "nM"}
-LOSSES = ("PTEN_loss", "PIK3CA_mutation")
 
 
 def read_cohort(path: str | Path) -> CohortSettings:
@@ -106,9 +106,21 @@ def _tumour(top: Section) -> Tumour:
         _share(table, "negative", 0.0),
         max(table.number("negative_sd", 0.0), 0.0),
         table.integer("lesions", 3, low=1, high=10),
-        {name: _share(table, name, 0.0) for name in LOSSES if name in table.table and kind == "signal"},
+        {name: _share(table, name, 0.0) for name in LOSSES if name in table.table and kind != "none"},
+        _signal(table, kind, values),
         values,
     )
+
+
+def _signal(table: Section, kind: str | None, values: Mapping[str, float]) -> bool | None:
+    if "signal" not in table.table or kind != "populations":
+        return None
+    wanted = table.flag("signal")
+    through = [name for name in (*LOSSES, "NRG1") if name in values or name in table.table]
+    if wanted is False and through:
+        rule = f"{', '.join(through)} acts through the signal, which is left out"
+        table.complain("signal", rule, "Leave out signal = false.")
+    return wanted
 
 
 def _scores(table: Section) -> dict[str, float]:

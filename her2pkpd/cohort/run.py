@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from her2pkpd.cohort import engines
 from her2pkpd.cohort.blocks import compute, template
+from her2pkpd.cohort.caution import doses_given
 from her2pkpd.cohort.engines import Resources
 from her2pkpd.cohort.load import Cohort, frame
 from her2pkpd.cohort.read import read_cohort
@@ -20,6 +21,7 @@ from her2pkpd.cohort.trial import Trial, build_trial
 from her2pkpd.cohort.tuning import tuned
 from her2pkpd.engine import Status
 from her2pkpd.errors import ComputationError
+from her2pkpd.simulate.caution import warn
 
 Progress = Callable[[int, int], None]
 """Told how many patients are done, of how many."""
@@ -94,11 +96,16 @@ def cohort(
 
     Raises:
         InputError: listing everything wrong with the settings.
+
+    Warns:
+        ValidityWarning: for doses that were not studied in people, or that a model was not estimated from.
     """
     settings = settings if isinstance(settings, CohortSettings) else read_cohort(settings)
     resources = resources or Resources()
     chosen = engines.resolve(resources.engine)
-    trial = tuned(build_trial(settings), engines.solver(chosen))
+    trial = build_trial(settings)
+    warn(doses_given(trial))
+    trial = tuned(trial, engines.solver(chosen))
     _, meanings = template(trial, engines.solver(chosen))
     executor, size = _executor(trial, chosen, resources), settings.population.size
     found = []
@@ -141,20 +148,25 @@ def cohort_file(
         InputError: for bad settings, or a folder that must not be written into; nothing is written then.
         ComputationError: if the disk or a cluster fails; finished parts stay, and the run may be resumed. Also if the
             solver failed for a patient: the cohort is complete then, and the rows concerned are marked.
+
+    Warns:
+        ValidityWarning: as `cohort`; the warnings stand in ``manifest.json`` and in the report too.
     """
     from her2pkpd.cohort import store
 
     settings = settings if isinstance(settings, CohortSettings) else read_cohort(settings)
     resources = resources or Resources()
     trial, chosen, folder = build_trial(settings), engines.resolve(resources.engine), Path(out)
-    identity = _identity(trial, chosen)
-    trial = tuned(trial, engines.solver(chosen))
-    identity["rtol"] = trial.settings.solver.rtol
+    identity = {**_identity(trial, chosen), "cautions": warn(doses_given(trial))}
     store.check_folder(folder, identity, resume=resume, force=force)
     began = time.perf_counter()
     with store.held(folder):
         # Asked again under the lock: another run may have finished in between.
         going_on = store.check_folder(folder, identity, resume=resume, force=force)
+        if progress:
+            progress(0, settings.population.size)
+        trial = tuned(trial, engines.solver(chosen), known=store.tolerance(folder) if going_on else None)
+        identity["rtol"] = trial.settings.solver.rtol
         _, meanings = template(trial, engines.solver(chosen))
         if not going_on:
             store.clear(folder)
@@ -335,6 +347,7 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
         TimeRemainingColumn(),
     )
     bar = Bar(*columns, console=Console(stderr=True))
+    # Until the first patients are done the tolerance is being chosen, which counts in no rate.
     task = bar.add_task("patients", total=None, rate="")
     began: list[tuple[float, int]] = []
 
@@ -342,6 +355,8 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
         if not began:  # settings that are refused need no bar
             bar.start()
             began.append((time.perf_counter(), done))
+        if done <= began[0][1]:
+            began[0] = (time.perf_counter(), done)
         start, first = began[0]
         passed = time.perf_counter() - start
         speed = f"{(done - first) / passed:,.0f}/s" if done > first and passed > 0 else ""

@@ -1,5 +1,6 @@
 """``cohort.toml`` as typed objects: who is treated, with what, and what is wanted of them."""
 
+import fnmatch
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,9 @@ from her2pkpd.systems.virtual_patient import TumourKind
 
 ATOL = 0.1
 """Absolute tolerance of a step, in units of the relative one and of a species' scale."""
+
+LOSSES = ("PTEN_loss", "PIK3CA_mutation")
+"""Alterations downstream of HER2 that may be drawn."""
 
 ACCURACY = 1e-3
 """Error of endpoints that 99 % of patients stay below, unless asked otherwise."""
@@ -58,7 +62,9 @@ class Tumour:
         negative: median share of HER2-negative cells, of "populations".
         negative_sd: SD of its logit.
         lesions: number of equal spheres whose diameters add up to the covariate ``tumour_burden``.
-        loss: probability of ``PTEN_loss`` and ``PIK3CA_mutation``, of "signal".
+        loss: probability of ``PTEN_loss`` and ``PIK3CA_mutation``.
+        signal: of "populations": whether the positive cells depend on the HER2 signal; None means that they do where
+            something in the trial acts on it.
         values: typical values of other constants by name, canonical units.
     """
 
@@ -71,6 +77,7 @@ class Tumour:
     negative_sd: float = 0.0
     lesions: int = 3
     loss: Mapping[str, float] = field(default_factory=dict)
+    signal: bool | None = None
     values: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -251,6 +258,23 @@ class CohortSettings:
     def drugs_of(self, arm: Arm) -> list[str]:
         """Drugs of an arm; an arm without any is modelled with those of the trial."""
         return list(dict.fromkeys(d.dose.drug.name for d in arm.doses)) or list(self.drugs)
+
+    @cached_property
+    def varies_ligand(self) -> bool:
+        """Whether there is, or may be, NRG1 around the cells of the tumours."""
+        return "NRG1" in self.tumour.values or any(
+            fnmatch.fnmatchcase("tumour.NRG1", v.pattern.replace("[", "[[]")) for v in self.variations
+        )
+
+    @cached_property
+    def signals(self) -> bool:
+        """Whether a tumour of kind "populations" has the HER2 signal: the same in all arms, so that they compare."""
+        if self.tumour.kind != "populations":
+            return False
+        if self.tumour.signal is not None:
+            return self.tumour.signal
+        acting = any(d.drug.kind in ("antibody", "tki") for d in self.doses)
+        return acting or bool(self.tumour.loss) or self.varies_ligand
 
     @cached_property
     def stop(self) -> float:

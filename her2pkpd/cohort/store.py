@@ -203,6 +203,12 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and record.get("command") == "cohort" else None
 
 
+def tolerance(folder: Path) -> float | None:
+    """The tolerance the cohort of a folder is computed at, or None where its manifest does not say."""
+    found = (read_manifest(folder) or {}).get("rtol")
+    return float(found) if isinstance(found, (int, float)) else None
+
+
 def finished_parts(folder: Path) -> dict[int, dict[str, Any]]:
     """Parts that are there, unharmed, by what journal or manifest say of them."""
     found: dict[int, dict[str, Any]] = {}
@@ -295,7 +301,7 @@ def held(folder: Path) -> Iterator[None]:
         problem = Problem(f"the output folder cannot be written ({reason})", "Give another with --out.", str(folder))
         raise InputError(problem) from error
     try:
-        if not _try_lock(handle):
+        if not _try_lock(handle) or not _is_still(path, handle):
             who = os.read(handle, 200).decode(errors="replace").strip() or "another process"
             rule = f"another run is writing into this folder ({who})"
             raise InputError(Problem(rule, "Wait for it, or give another folder with --out.", str(folder)))
@@ -306,6 +312,14 @@ def held(folder: Path) -> Iterator[None]:
             path.unlink()
     finally:
         os.close(handle)
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Whether a locked file is the one of that name: a run that ends removes it, and another may make a new one."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except OSError:
+        return False
 
 
 def _try_lock(handle: int) -> bool:

@@ -97,6 +97,8 @@ def treat(
     rtol = settings.solver.rtol
     assert rtol is not None, "a trial is tuned before it is run"
     options = Options(rtol, ATOL * rtol, settings.solver.max_steps)
+    decides = bool(plan.limits) or plan.follows_progression
+    saved = None if decides else plan.species_read
     while True:
         goal = np.minimum(np.minimum(course.next_decision(), watch.next_after(now)), stop)
         active = np.flatnonzero(goal > now)
@@ -104,14 +106,14 @@ def treat(
             break
         times = grid.times(course, now[active], goal[active], active)
         segments = compile_slots(plan.model, course.slots(active), now[active], goal[active], last=False)
-        found = solve(Batch(plan.model, p[active], segments, times, y[active]), options)
-        y[active] = found.y[:, -1]
+        found = solve(Batch(plan.model, p[active], segments, times, y[active], saved), options)
         status[active] = np.where(status[active] == 0, found.status, status[active])
         steps[active] += found.steps
-        seen.append(_spread(lanes, active, times, _read(plan, found.y, p[active])))
+        seen.append(_spread(lanes, active, times, _read(plan, found.y, p[active], saved)))
         now = goal
-        if not plan.limits and not plan.follows_progression:
+        if not decides:
             break
+        y[active] = found.y[:, -1]
         _decide(plan, settings, course, watch, now, stop, dict(zip(plan.names, _latest(seen), strict=True)), since)
     times, values = _joined(seen)
     return Record(times, dict(zip(plan.names, values, strict=True)), status, steps, course)
@@ -128,9 +130,13 @@ def _parameters(plan: ArmPlan, people: People, lanes: int) -> np.ndarray:
     return p
 
 
-def _read(plan: ArmPlan, y: np.ndarray, p: np.ndarray) -> list[np.ndarray]:
+def _read(plan: ArmPlan, y: np.ndarray, p: np.ndarray, saved: tuple[int, ...] | None) -> list[np.ndarray]:
+    """The variables from saved species; those not saved are not read."""
     shape = y.shape[:2]
-    found = evaluate(plan.tape, [*np.moveaxis(y, -1, 0), *np.moveaxis(p[:, None, :], -1, 0)])
+    states: list[np.ndarray | None] = [None] * plan.model.n_species
+    for place, k in enumerate(saved if saved is not None else range(plan.model.n_species)):
+        states[k] = y[:, :, place]
+    found = evaluate(plan.tape, [*states, *np.moveaxis(p[:, None, :], -1, 0)])
     return [np.ascontiguousarray(np.broadcast_to(v, shape), dtype=float) for v in found]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,12 @@ class ArmPlan:
     below: Mapping[str, float]
     trough: tuple[str, ...]
     shown: tuple[str, ...]
+
+    @cached_property
+    def species_read(self) -> tuple[int, ...]:
+        """Species that the variables are read from."""
+        n = self.model.n_species
+        return tuple(sorted(k for k in frozenset().union(*self.tape.dependencies()) if k < n))
 
     @property
     def has_tumour(self) -> bool:
@@ -225,10 +232,8 @@ def _model(settings: CohortSettings, arm: Arm) -> Model:
         )
         drugs.append(PatientDrug(dose.drug, structure, own.individual({}), own.payload, own.released_values({})))
     tumour = settings.tumour
-    ligand = tumour.kind == "signal" and (
-        "NRG1" in tumour.values or any(matches(v.pattern, {"tumour.NRG1": 0.0}) for v in settings.variations)
-    )
-    return virtual_patient(drugs, TumourModel(tumour.kind, tumour.zones, ligand, tumour.values))
+    ligand = settings.varies_ligand and (tumour.kind == "signal" or settings.signals)
+    return virtual_patient(drugs, TumourModel(tumour.kind, tumour.zones, settings.signals, ligand, tumour.values))
 
 
 def _circulating(settings: CohortSettings, arm: Arm) -> dict[str, str]:

@@ -30,16 +30,19 @@ DISCRETE = ("TTP", "TTR", "off_treatment")
 """Endpoints that jump from one visit to the next."""
 
 
-def tuned(trial: Trial, solve: Solve) -> Trial:
+def tuned(trial: Trial, solve: Solve, *, known: float | None = None) -> Trial:
     """The trial with a tolerance: the one set, or the loosest that is accurate enough.
 
     Args:
         trial: the cohort.
         solve: the engine.
+        known: the tolerance an interrupted run has found, which need not be looked for again.
     """
     solver = trial.settings.solver
     if solver.rtol is not None:
         return trial
+    if known is not None:
+        return replace(trial, settings=replace(trial.settings, solver=replace(solver, rtol=known)))
     size = min(PILOT, trial.settings.population.size)
 
     def at(rtol: float) -> Trial:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from her2pkpd.data.metrics import LEFT, NONE, RIGHT
+from her2pkpd.data.limits import LEFT, NONE, RIGHT
 from her2pkpd.data.plate import Plate
 from her2pkpd.data.table import Columns, Source, Table, read_table
 from her2pkpd.errors import InputError, Problem

@@ -88,7 +88,7 @@ _REASONS: tuple[tuple[Callable[[str], object], Reason], ...] = (
         _LIMIT.fullmatch,
         (
             "a limit is not a number",
-            "Limits such as '>8' belong in a table of published metrics; here give what was measured.",
+            "Limits such as '>8' belong in a table of published metrics; a plate has a column 'censoring' for them.",
         ),
     ),
     (

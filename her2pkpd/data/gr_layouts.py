@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from her2pkpd.data.limits import refuse_limits
 from her2pkpd.data.plate import PLATE_COLUMNS, Plate
 from her2pkpd.data.plate_rules import canonical_wells, positive, unit_factors
 from her2pkpd.data.readouts import Readout
@@ -18,13 +19,17 @@ from her2pkpd.units import convert
 
 COUNTS = ("cell_count", "cell_count__ctrl", "cell_count__time0")
 """Columns of the authors' case A."""
-MEASURED = frozenset({*COUNTS, "GR", "GRvalue", "value", "readout", "sd", "concentration", "unit", "time", "time_unit"})
+LIMITS = ("censoring", "upper_limit")
+MEASURED = frozenset(
+    {*COUNTS, *LIMITS, "GR", "GRvalue", "value", "readout", "sd", "concentration", "unit", "time", "time_unit"}
+)
 """Columns that never tell curves apart."""
 CASE_A = Columns(
     required=("cell_line", "drug", "concentration", "time", *COUNTS),
     optional=("unit", "time_unit"),
     aliases={"agent": "drug", "time0": "cell_count__time0"},
 )
+_NEEDS = "GR values need"
 _NUMERIC = frozenset({"concentration", "time", "value", "sd", "seeded_cells", "division_time", *COUNTS})
 
 
@@ -153,7 +158,7 @@ def load_wells(source: Plate | Source) -> Wells:
     if _is_case_a(source):
         return _from_case_a(read_table(source, CASE_A))
     table = read_table(source, PLATE_COLUMNS)
-    wells = canonical_wells(table, None, None, None)
+    wells = _wells(table)
     table.raise_any()
     given = _numeric(table)
     return _stacked(table.name, given, wells)
@@ -168,7 +173,7 @@ def read_wells(values: pd.DataFrame) -> Wells:
     if "readout" in values.columns:
         columns = Columns((*PLATE_COLUMNS.required, "GR"), PLATE_COLUMNS.optional, PLATE_COLUMNS.numbered)
         table = read_table(values, columns, name="GR values")
-        wells = canonical_wells(table, None, None, None)
+        wells = _wells(table)
         gr = table.numbers("GR", blank=True)
         table.raise_any()
         given = _numeric(table).assign(GR=gr).drop(columns=["cell_count__ctrl", "cell_count__time0"], errors="ignore")
@@ -192,9 +197,15 @@ def _is_case_a(source: Source) -> bool:
     return "cell_count__ctrl" in header and "readout" not in header
 
 
+def _wells(table: Table) -> pd.DataFrame:
+    wells = canonical_wells(table, None, None, None)
+    refuse_limits(wells, table.problems, _NEEDS)
+    return wells
+
+
 def _from_plate(plate: Plate) -> Wells:
-    wells = plate.frame
-    given = wells.drop(columns="row").assign(time_unit="h", division_time_unit="h")
+    wells = plate.values_only(_NEEDS).frame
+    given = wells.drop(columns=["row", *LIMITS], errors="ignore").assign(time_unit="h", division_time_unit="h")
     for k in range(1, plate.n_drugs + 1):
         given["unit" if k == 1 else f"unit_{k}"] = "nM"
     return _stacked(plate.name, given, wells)

@@ -111,7 +111,7 @@ def fit_logistic(
     Raises:
         InputError: if a column of `by` is missing, sd is wanted and not given, or no well holds exactly one drug.
     """
-    frame = plate.frame
+    frame = plate.values_only("A logistic curve needs").frame
     missing = [name for name in by if name not in frame.columns]
     if missing:
         raise InputError(Problem(f"the plate has no column {missing[0]!r}", "Choose another for `by`.", plate.name))

@@ -4,7 +4,6 @@ A published ``>8`` says that the true value lies above 8. It is read as value 8,
 likelihood uses the probability of lying beyond it; nothing in this package treats it as a measurement of 8.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from her2pkpd.data.cells import each, flag
+from her2pkpd.data.limits import LEFT, NONE, RIGHT, split_limit
 from her2pkpd.data.names import resolve, suggestion
 from her2pkpd.data.plate_rules import positive, unit_factors
 from her2pkpd.data.table import Columns, Source, Table, read_table
@@ -24,9 +24,6 @@ METRIC_COLUMNS = Columns(
     hints={"compound": "drug", "agent": "drug", "duration": "time", "duration_h": "time", "citation": "source"},
 )
 """The columns of a table of published metrics."""
-
-NONE, LEFT, RIGHT = "none", "left", "right"
-"""Censoring: the number is the value; the true value lies below it; above it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,6 @@ METRICS: dict[str, Metric] = {
 """Metrics known by name. `Emax` and `Einf` are the response left at the highest and at infinite dose, as a fraction of
 the untreated one; `AOC` and `AUC` are areas as their source defines them."""
 
-_LIMIT = re.compile(r"(?P<sign>[<>]=?|≤|≥)\s*(?P<number>.*)")
 _NEVER = frozenset({"not reached", "not_reached", "nr", "inf", "+inf", "infinity", "no effect"})
 
 
@@ -176,11 +172,10 @@ def _values(table: Table, potency: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     censoring = np.full(len(texts), NONE, dtype=object)
     never = np.zeros(len(texts), dtype=bool)
     for k, text in enumerate(texts):
-        limit = _LIMIT.fullmatch(text)
-        if limit:
-            numbers[k] = limit["number"].strip()
-            censoring[k] = LEFT if limit["sign"] in ("<", "<=", "≤") else RIGHT
-        elif text.lower() in _NEVER:
+        numbers[k], censoring[k] = split_limit(text)
+        if censoring[k] != NONE:
+            continue
+        if text.lower() in _NEVER:
             numbers[k], censoring[k], never[k] = "", RIGHT, True
         elif text.lower() in ("-inf", "-infinity"):
             numbers[k], censoring[k], never[k] = "", LEFT, True

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from her2pkpd.data.limits import LEFT, split_limit
 from her2pkpd.data.table import Columns, Source, Table, read_table
 from her2pkpd.errors import InputError
 from her2pkpd.units import convert
@@ -244,7 +245,7 @@ def _concentrations(table: Table) -> np.ndarray:
     bad = np.zeros(len(table), dtype=bool)
     for i, text in enumerate(table.text("concentration")):
         clean = text.strip().lower()
-        if clean in BELOW or clean.startswith("<"):
+        if clean in BELOW or split_limit(clean)[1] == LEFT:
             continue
         try:
             values[i] = float(clean)

@@ -20,6 +20,7 @@ from her2pkpd.library.pk import PharmacokineticModel
 from her2pkpd.mechanisms.disposition import central, depot, plasma
 from her2pkpd.model import Model
 from her2pkpd.settings import nearest
+from her2pkpd.simulate.caution import Given, warn
 from her2pkpd.simulate.patient import DOSING, named_parameters, plasma_unit, structure_of
 from her2pkpd.simulate.patient_scenario import COVARIATE_FLAGS, COVARIATE_UNITS, COVARIATE_WORDS
 from her2pkpd.systems.patient import PatientDrug, patient_model
@@ -67,6 +68,9 @@ def predict(
 
     Raises:
         InputError: for a bad file, and for drugs, models, covariates and units that are not known.
+
+    Warns:
+        ValidityWarning: for doses that were not studied in people, or that the model was not estimated from.
     """
     entry = load_drug(drug)
     model = _chosen(entry, pk)
@@ -81,6 +85,7 @@ def predict(
     amount = convert(1.0, amount_unit, "nmol", molar_mass=entry.molar_mass.canonical)
     names = [c.column for c in columns]
     subjects = [filled(_canonical(s, hours, amount), names, carry) for s in subjects]
+    warn(_given(subjects, entry, model, columns))
     varying = {c.covariate for c in columns if any(changing(s, [c.column]) for s in subjects)}
 
     def rule(values: Covariates) -> dict[str, float]:
@@ -217,6 +222,30 @@ def _doses(subject: Subject, drug: Drug, model: PharmacokineticModel, columns: S
         return {1: first, 2: Compartment(central(drug.name))}
 
     return records(subject, places)
+
+
+def _given(
+    subjects: Sequence[Subject], drug: Drug, model: PharmacokineticModel, columns: Sequence[Column]
+) -> list[Given]:
+    """The doses of everyone, by route and interval."""
+    injected = 2 if "ka" in model.parameters else 1
+    under = next((r for r in model.routes if r != "iv"), "iv")
+    weighed = any(c.covariate == "weight" for c in columns)
+    found: dict[tuple[str, float], list[tuple[float, float]]] = {}
+    for subject in subjects:
+        weight = (
+            float(_read({c.column: subject.first(c.column) for c in columns}, columns)["weight"]) if weighed else 0.0
+        )
+        for event in subject.events:
+            if event.amount > 0.0:
+                route = "iv" if event.compartment == injected else under
+                found.setdefault((route, event.interval), []).append((event.amount, weight))
+    per_nmol = convert(1.0, "nmol", "ug", molar_mass=drug.molar_mass.canonical)
+    doses = {key: np.array(rows) for key, rows in found.items()}
+    return [
+        Given(drug, model, route, rows[:, 0] * per_nmol, rows[:, 1] if weighed else None, interval)
+        for (route, interval), rows in doses.items()
+    ]
 
 
 def _solve(system: Model, lanes: Sequence[Sequence[Record]], p: np.ndarray, subjects: Sequence[Subject]) -> Any:

@@ -9,15 +9,27 @@ from typing import Self, TypeVar
 import numpy as np
 import pandas as pd
 
+from her2pkpd.data.limits import NONE, censoring_of, refuse_limits
 from her2pkpd.data.plate_rules import canonical_wells
 from her2pkpd.data.readouts import Readout
 from her2pkpd.data.table import Columns, Source, read_table
-from her2pkpd.errors import InputError, Problem
+from her2pkpd.errors import InputError, Problem, Problems
 
 PLATE_COLUMNS = Columns(
     required=("cell_line", "drug", "concentration", "unit", "time", "time_unit", "readout", "value"),
-    optional=("replicate", "plate", "seeded_cells", "sd", "block", "division_time", "division_time_unit"),
+    optional=(
+        "replicate",
+        "plate",
+        "seeded_cells",
+        "sd",
+        "block",
+        "division_time",
+        "division_time_unit",
+        "censoring",
+        "upper_limit",
+    ),
     numbered=("drug", "concentration", "unit"),
+    aliases={"censored": "censoring"},
     hints={
         "cell": "cell_line",
         "cellline": "cell_line",
@@ -98,8 +110,9 @@ class Plate:
         Columns: ``row`` (row number in the file), ``cell_line``, ``drug``, ``concentration`` (nM), for further
         drugs ``drug_2``, ``concentration_2`` ..., ``time`` (h), ``readout`` (a `Readout`), ``value`` (canonical
         scale), ``sd`` (same scale, NaN if not given), ``replicate``, ``plate``, ``block`` (text, blank if not
-        given), ``seeded_cells`` (NaN if not given), ``division_time`` (h, NaN if not given), then `own_columns`
-        (text). A blank drug means no drug; its concentration is 0.
+        given), ``seeded_cells`` (NaN if not given), ``division_time`` (h, NaN if not given), where the file has it
+        ``censoring`` ("none"; "left" and "right": the truth lies below or above ``value``; "interval": between
+        ``value`` and ``upper_limit``), then `own_columns` (text). A blank drug means no drug; its concentration is 0.
         """
         return self._frame.copy()
 
@@ -125,6 +138,20 @@ class Plate:
         """(n,) mask of wells that hold no drug."""
         columns = [f"concentration_{k}" if k > 1 else "concentration" for k in range(1, self.n_drugs + 1)]
         return (self._frame[columns].to_numpy(dtype=float) == 0).all(axis=1)
+
+    def values_only(self, what: str) -> Self:
+        """This plate, for a calculation that has no use for limits.
+
+        Args:
+            what: what needs values, as the beginning of a sentence.
+
+        Raises:
+            InputError: listing every censored well.
+        """
+        problems = Problems(self.name)
+        refuse_limits(self._frame, problems, what)
+        problems.raise_any()
+        return self
 
     def select(
         self,
@@ -186,6 +213,8 @@ class Plate:
             f"  times       {times} h",
             f"  untreated   {int(self.untreated.sum())} wells",
         ]
+        limits = int((censoring_of(frame) != NONE).sum())
+        lines += [f"  limits      {limits} wells are known by a limit only"] if limits else []
         return "\n".join([*lines, *(f"  note        {note}" for note in self.notes)])
 
 
@@ -199,8 +228,9 @@ def read_plate(
     """Read a plate CSV.
 
     Columns: ``cell_line, drug, concentration, unit[, drug_2, concentration_2, unit_2 ...], time, time_unit,
-    readout, value[, replicate, plate, seeded_cells, sd, block, division_time, division_time_unit]``; other
-    columns are carried along. Untreated wells have concentration 0; counts at the start have time 0.
+    readout, value[, censoring, upper_limit, replicate, plate, seeded_cells, sd, block, division_time,
+    division_time_unit]``; other columns are carried along. Untreated wells have concentration 0; counts at the start
+    have time 0. A value may be a limit: `her2pkpd.data.limits`.
 
     Args:
         path: the CSV file (or a data frame with the same columns).
@@ -216,7 +246,8 @@ def read_plate(
     Raises:
         InputError: listing every problem found: missing, doubled or misnamed columns, ragged rows, cells that are
             no numbers, negative doses (logarithms) and times, unknown units, readouts, drugs and cell lines,
-            percentages given as fractions and the reverse, doubled wells, gaps among the drugs of a well.
+            percentages given as fractions and the reverse, limits that contradict themselves, doubled wells, gaps
+            among the drugs of a well.
     """
     return _build(Plate, path, None, (known_drugs, molar_masses, known_cell_lines), ())
 

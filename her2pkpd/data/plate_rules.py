@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from her2pkpd.data.cells import REPORTED, each
+from her2pkpd.data.limits import NONE, read_limits
 from her2pkpd.data.names import VEHICLES, resolve
 from her2pkpd.data.readouts import check_untreated, find_readouts, to_canonical
 from her2pkpd.data.table import Table
@@ -55,18 +56,21 @@ def canonical_wells(
         wells["time"] > _LONGEST, "time", f"no plate is read after {_LONGEST:g} h", "Check the number and the unit."
     )
     codes, names = find_readouts(table)
-    written = table.numbers("value")
-    canonical, wells["readout"], factors = to_canonical(table, codes, names, written)
-    wells["value"] = canonical
+    written = read_limits(table)
+    canonical, wells["readout"], factors = to_canonical(table, codes, names, written.value)
+    limits = written.canonical(table, codes, names, canonical)
+    wells["value"] = limits.value
     wells["sd"] = positive(table, "sd", zero=True, blank=True) * factors
     wells |= {name: table.text(name) for name in ("replicate", "plate", "block")}
     wells["seeded_cells"] = positive(table, "seeded_cells", blank=True)
     wells["division_time"] = _division_time(table)
+    if "censoring" in table:
+        wells |= {"censoring": limits.censoring, "upper_limit": limits.upper}
     wells |= {name: table.text(name) for name in table.own}
     frame = pd.DataFrame(wells)
     untreated = (np.column_stack(doses) == 0).all(axis=1)
     groups = frame.groupby(["cell_line", "time", "plate", "readout"], sort=False, dropna=False).ngroup().to_numpy()
-    late = untreated & (frame["time"].to_numpy() > 0)
+    late = untreated & (frame["time"].to_numpy() > 0) & (limits.censoring == NONE)
     check_untreated(table, late, groups, codes, names, canonical)
     _refuse_doubled_wells(table, frame, untreated)
     return frame
@@ -259,7 +263,7 @@ def _refuse_repeats(table: Table, drugs: list[np.ndarray]) -> None:
 
 def _refuse_doubled_wells(table: Table, frame: pd.DataFrame, untreated: np.ndarray) -> None:
     """Equal wells are copies, except untreated wells that differ in their value: plates have many of those."""
-    keys = frame.drop(columns=["row", "value", "sd"])
+    keys = frame.drop(columns=["row", "value", "sd", "censoring", "upper_limit"], errors="ignore")
     keys["control"] = np.where(untreated, frame["value"], 0.0)
     doses = [column for column in frame.columns if re.fullmatch(r"concentration(_\d+)?", column)]
     sound = np.isfinite(frame[[*doses, "time"]].to_numpy(dtype=float)).all(axis=1)

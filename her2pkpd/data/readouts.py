@@ -170,6 +170,11 @@ def _check_range(table: Table, where: np.ndarray, name: str, values: np.ndarray,
             f"Write readout '{scale.other}', or divide the values by 100.",
         )
         return
+    _check_span(table, where, name, canonical, "value")
+
+
+def _check_span(table: Table, where: np.ndarray, name: str, canonical: np.ndarray, column: str) -> None:
+    scale = SCALES[name]
     low, high = sorted((scale.low, scale.high))
     bad = where & ((canonical < low) | (canonical > high))
     ends = sorted(((low - scale.offset) / scale.factor, (high - scale.offset) / scale.factor))
@@ -178,7 +183,23 @@ def _check_range(table: Table, where: np.ndarray, name: str, values: np.ndarray,
     remedy += f" (a percentage belongs under '{scale.other}')." if scale.other and scale.factor in (1, -1) else "."
     if scale.low == 0:
         remedy = "Give linear values; logarithms and changes from control must be turned back first."
-    table.flag(bad, "value", f"'{name}' must lie {span}", remedy)
+    table.flag(bad, column, f"'{name}' must lie {span}", remedy)
+
+
+def falling(codes: np.ndarray, names: list[str]) -> np.ndarray:
+    """(n,) whether a scale falls while its read-out rises, as inhibition does."""
+    return np.array([bool(name) and SCALES[name].factor < 0 for name in names], dtype=bool)[codes]
+
+
+def canonical_limits(table: Table, codes: np.ndarray, names: list[str], limits: np.ndarray) -> np.ndarray:
+    """Upper limits (n,) on the canonical scale, NaN where there is none; see `to_canonical`."""
+    canonical = np.full(len(limits), np.nan)
+    for k, name in enumerate(names):
+        if name:
+            where = codes == k
+            canonical[where] = SCALES[name].offset + SCALES[name].factor * limits[where]
+            _check_span(table, where, name, canonical, "upper_limit")
+    return canonical
 
 
 def check_untreated(

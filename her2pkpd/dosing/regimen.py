@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from her2pkpd.errors import InputError, Problem
 from her2pkpd.units import parse_quantity, parse_unit, quantity
@@ -24,8 +25,8 @@ class Amount:
     value: float
     per: str = ""
 
-    def micrograms(self, weight: float, bsa: float) -> float:
-        """The dose of a patient of `weight` kg and `bsa` m2, ug."""
+    def micrograms(self, weight: Any, bsa: Any) -> Any:
+        """The dose of a patient of `weight` kg and `bsa` m2, or of an array of them, ug."""
         return self.value * {"": 1.0, "kg": weight, "m2": bsa}[self.per]
 
 

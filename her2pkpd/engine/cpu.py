@@ -18,16 +18,17 @@ import numpy as np
 
 from her2pkpd.engine import cache
 from her2pkpd.engine import compile as compiler
+from her2pkpd.engine.emit.asm import Machine
 from her2pkpd.engine.emit.kernel import KernelWriter
 from her2pkpd.engine.emit.layout import FIELD, FIELDS, LANE_INTEGERS, Layout
 from her2pkpd.engine.emit.tangents import TangentPlan
 from her2pkpd.engine.initial import initial_jacobian
 from her2pkpd.engine.methods import default_method, method
-from her2pkpd.engine.problem import Batch, Directions, Options, Solution
+from her2pkpd.engine.problem import Batch, Directions, Options, Segments, Solution
 from her2pkpd.engine.program.step import StepProgram
 from her2pkpd.engine.program.tangent import tangent_program
 from her2pkpd.model.model import Model
-from her2pkpd.model.tape import Tape
+from her2pkpd.model.tape import CONST, Tape
 
 ENGINE = "kernel"
 
@@ -59,7 +60,9 @@ class Request:
         n: number of species.
         method: name of the Rosenbrock method.
         width: lanes per vector.
+        resting: species that only change at doses, see `StepProgram`.
         parameters: parameters moved by the leading directions.
+        saved: species to save, None for all.
         directions: number of directions, 0 for a kernel without tangents.
         infusions: whether directions may move infusions.
     """
@@ -68,13 +71,15 @@ class Request:
     n: int
     method: str
     width: int
+    resting: tuple[int, ...] = ()
+    saved: tuple[int, ...] | None = None
     parameters: tuple[int, ...] = ()
     directions: int = 0
     infusions: bool = False
 
     def text(self, flux: Tape, target: compiler.Target) -> tuple[str, Layout]:
         """LLVM IR of the kernel for a tape of dy/dt, and the layout of its scratch memory."""
-        step = StepProgram(flux, self.n)
+        step = StepProgram(flux, self.n, self.resting)
         plan = None
         if self.directions:
             program = tangent_program(step, self.parameters)
@@ -84,10 +89,9 @@ class Request:
             method(self.method),
             self.n,
             flux.n_inputs - self.n,
-            self.width,
-            target.fma,
+            Machine(self.width, target.fma, target.special),
             plan,
-            target.special,
+            self.saved,
         )
         return writer.text(), writer.layout
 
@@ -153,19 +157,32 @@ def solve(
     width = width or compiler.lanes(model.n_species)
     flux = model.flux_tape
     table = method(method_name or default_method(options.rtol))
-    request = Request(flux.digest(), model.n_species, table.name, width)
+    request = Request(flux.digest(), model.n_species, table.name, width, resting(flux, batch.segments), batch.saved)
     if directions is not None and directions.count:
         request = replace(
             request,
+            saved=None,
             parameters=tuple(directions.parameters),
             directions=directions.count,
             infusions=directions.infusion is not None,
         )
     code = compiled(request, flux)
-    call = _Call(batch, options, directions)
+    call = _Call(batch, options, directions, model.n_species if request.saved is None else len(request.saved))
     blocks = -(-call.lanes // code.width)
     call.run_on(code, max(1, min(threads or _cores(), blocks)))
     return call.solution()
+
+
+def resting(flux: Tape, segments: Segments) -> tuple[int, ...]:
+    """Species that nothing but doses changes: without a rate, and never infused.
+
+    Args:
+        flux: the tape of dy/dt.
+        segments: the dosing.
+    """
+    still = {k for k, node in enumerate(flux.outputs) if flux.nodes[node].op == CONST and flux.nodes[node].value == 0.0}
+    infused = (k for j, k in enumerate(segments.inputs) if k in still and np.any(segments.infusion[:, :, j]))
+    return tuple(sorted(still.difference(infused)))
 
 
 def initial_tangents(model: Model, parameters: np.ndarray, moved: tuple[int, ...], count: int) -> np.ndarray:
@@ -202,13 +219,13 @@ def _cores() -> int:
 class _Call:
     """The argument table of one call, with the arrays it points at."""
 
-    def __init__(self, batch: Batch, options: Options, directions: Directions | None) -> None:
+    def __init__(self, batch: Batch, options: Options, directions: Directions | None, row: int) -> None:
         segments = batch.segments
         self.batch, self.lanes = batch, segments.n_lanes
-        n_times, n = batch.times.shape[1], batch.model.n_species
+        n_times = batch.times.shape[1]
         self.table = np.zeros(len(FIELDS), dtype=np.int64)
         self.counter = np.zeros(8, dtype=np.int64)
-        self.y = np.empty((self.lanes, n_times, n))
+        self.y = np.empty((self.lanes, n_times, row))
         self.status, self.steps, self.rejected = (np.zeros(self.lanes, dtype=np.int64) for _ in range(3))
         scale = np.array([s.scale for s in batch.model.species])
         self._keep: list[np.ndarray] = []
@@ -232,7 +249,7 @@ class _Call:
         self._rows("reset", segments.reset, np.uint8)
         self.dy: np.ndarray | None = None
         if directions is not None and directions.count:
-            self._tangents(directions, n_times, n)
+            self._tangents(directions, n_times, batch.model.n_species)
 
     def _tangents(self, directions: Directions, n_times: int, n: int) -> None:
         count, model = directions.count, self.batch.model
@@ -290,7 +307,10 @@ class _Call:
 
     def solution(self) -> Solution:
         """What came out."""
-        return Solution(self.batch.times, self.y, self.status, self.steps, self.rejected, ENGINE, self.dy)
+        y, dy = self.y, self.dy
+        if dy is not None:  # kernels with tangents save all species
+            y, dy = self.batch.select(y), self.batch.select(dy)
+        return Solution(self.batch.times, y, self.status, self.steps, self.rejected, ENGINE, dy)
 
 
 def _aligned(size: int, dtype: type) -> np.ndarray:

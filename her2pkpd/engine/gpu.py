@@ -18,7 +18,7 @@ import numpy as np
 from her2pkpd.engine import _gpu_order as ordering
 from her2pkpd.engine import cache, cuda, nvptx
 from her2pkpd.engine import compile as compiler
-from her2pkpd.engine.cpu import BELOW_ZERO, Request, initial_tangents
+from her2pkpd.engine.cpu import BELOW_ZERO, Request, initial_tangents, resting
 from her2pkpd.engine.emit.layout import FIELD, FIELDS
 from her2pkpd.engine.emit.ptx import ENTRY, Shape, device_text
 from her2pkpd.engine.methods import default_method, method
@@ -58,7 +58,7 @@ class DeviceSolution:
     """Results that lie on the card.
 
     Attributes:
-        y: (L, M, n_species) float64; NaN from where a lane failed.
+        y: (L, M, species saved) float64; NaN from where a lane failed.
         status: (L,) int64 `Status` codes.
         steps: (L,) int64 accepted steps.
         rejected: (L,) int64 rejected steps.
@@ -126,12 +126,20 @@ def _kernel(request: Request, flux: Tape, inputs: tuple[int, ...]) -> tuple[Any,
         return _loaded[request, inputs]
 
 
-def request_for(model: Model, options: Options, directions: Directions | None, name: str | None) -> Request:
+def request_for(
+    model: Model,
+    segments: Segments,
+    options: Options,
+    directions: Directions | None,
+    name: str | None,
+    saved: tuple[int, ...] | None = None,
+) -> Request:
     """The kernel a solve needs."""
-    wanted = Request(model.flux_tape.digest(), model.n_species, method(name or default_method(options.rtol)).name, 1)
+    flux, table = model.flux_tape, method(name or default_method(options.rtol))
+    wanted = Request(flux.digest(), model.n_species, table.name, 1, resting(flux, segments), saved)
     if directions is not None and directions.count:
         moved, infusions = tuple(directions.parameters), directions.infusion is not None
-        wanted = replace(wanted, parameters=moved, directions=directions.count, infusions=infusions)
+        wanted = replace(wanted, saved=None, parameters=moved, directions=directions.count, infusions=infusions)
     return wanted
 
 
@@ -168,8 +176,9 @@ def solve(
         parts[-1].append(np.zeros(0) if found.dy is None else np.asarray(found.dy))
         del found  # the next block needs its memory
     y, status, steps, rejected, dy = (np.concatenate(x) for x in zip(*parts, strict=True))
-    moving = directions is not None and directions.count
-    return Solution(batch.times, y, status, steps, rejected, ENGINE, dy if moving else None)
+    if directions is None or not directions.count:
+        return Solution(batch.times, y, status, steps, rejected, ENGINE)
+    return Solution(batch.times, batch.select(y), status, steps, rejected, ENGINE, batch.select(dy))
 
 
 def endpoints(
@@ -183,7 +192,7 @@ def endpoints(
 
     Args:
         batch: the problem.
-        reduce: called with the states (lanes of a block, M, n_species) on the card; returns an array with one
+        reduce: called with the states (lanes of a block, M, species saved) on the card; returns an array with one
             row per lane, on the card or not. `jax.jit(f)` of `jax.numpy.asarray(states)` will do.
         options: tolerances and limits.
         method_name: the Rosenbrock method.
@@ -220,7 +229,8 @@ def _on_card(
     rows: dict[str, Any] = {"parameters": batch.parameters[some], "initial": _initial(batch)[some]}
     rows |= {"times": batch.times[some], **segments}
     rows |= tangent_rows(batch, directions, some)
-    return _run(batch.model, s.inputs, rows, options, directions, method_name)
+    request = request_for(batch.model, s, options, directions, method_name, batch.saved)
+    return _run(request, batch.model, s.inputs, rows, options)
 
 
 def _initial(batch: Batch) -> np.ndarray:
@@ -288,25 +298,21 @@ def solve_on_device(
             rule = f"{name} must have shape ({lanes}, {width}), one row per lane"
             raise InputError(Problem(rule, "Give one row for every lane.", value=tuple(array.shape)))
     rows |= {x: getattr(segments, x) for x in ("boundaries", "jump", "keep", "infusion", "reset")}
-    return _run(model, segments.inputs, rows, options or Options(), None, method_name)
+    options = options or Options()
+    return _run(request_for(model, segments, options, None, method_name), model, segments.inputs, rows, options)
 
 
 def _run(
-    model: Model,
-    inputs: tuple[int, ...],
-    rows: Mapping[str, Any],
-    options: Options,
-    directions: Directions | None,
-    method_name: str | None,
+    request: Request, model: Model, inputs: tuple[int, ...], rows: Mapping[str, Any], options: Options
 ) -> DeviceSolution:
     card = cuda.card()
-    kernel, code = _kernel(request_for(model, options, directions, method_name), model.flux_tape, inputs)
+    kernel, code = _kernel(request, model.flux_tape, inputs)
     lanes, saves = rows["times"].shape
     call = Arguments(code.shape, model, options, lanes, card.to_device)
     for name, array in rows.items():
         call.rows(name, array)
-    n, count = model.n_species, directions.count if directions is not None else 0
-    y = cuda.DeviceArray(card, (lanes, saves, n))
+    n, count = model.n_species, request.directions
+    y = cuda.DeviceArray(card, (lanes, saves, n if request.saved is None else len(request.saved)))
     counts = [cuda.DeviceArray(card, (lanes,), np.int64) for _ in range(3)]
     dy = cuda.DeviceArray(card, (lanes, saves, n, count)) if count else None
     for name, array in zip(("y", "status", "steps", "rejected"), (y, *counts), strict=True):

@@ -189,7 +189,8 @@ def _run(batch: Batch, system: _System, tangents: _Tangents | None) -> Solution:
         d_out[~fine] = np.nan
     none = np.zeros(lanes, dtype=int)
     status = np.where(fine, int(Status.OK), int(Status.NOT_FINITE))
-    return Solution(batch.times, out, status, none, none.copy(), "linear", d_out)
+    d_out = None if d_out is None else batch.select(d_out)
+    return Solution(batch.times, batch.select(out), status, none, none.copy(), "linear", d_out)
 
 
 def _advance(

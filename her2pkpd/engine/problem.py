@@ -122,6 +122,7 @@ class Batch:
         segments: the dosing, L lanes.
         times: (L, M) times to save at, non-decreasing, within the boundaries of each lane.
         initial: (L, n_species), or None for the model's own initial values.
+        saved: indices of the species to save, in this order; None saves all.
     """
 
     model: Model
@@ -129,6 +130,7 @@ class Batch:
     segments: Segments
     times: np.ndarray
     initial: np.ndarray | None = None
+    saved: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         lanes = self.segments.n_lanes
@@ -140,6 +142,10 @@ class Batch:
         object.__setattr__(self, "times", t)
         object.__setattr__(self, "initial", np.broadcast_to(np.asarray(y, dtype=float), (lanes, self.model.n_species)))
         self._check()
+
+    def select(self, y: np.ndarray) -> np.ndarray:
+        """What is to be saved of states (L, M, n_species) or their derivatives (L, M, n_species, K)."""
+        return y if self.saved is None else np.ascontiguousarray(y[:, :, list(self.saved)])
 
     def _check(self) -> None:
         b, t = self.segments.boundaries, self.times
@@ -192,12 +198,12 @@ class Solution:
 
     Attributes:
         times: (L, M) save times.
-        y: (L, M, n_species); NaN from where a lane failed.
+        y: (L, M, species saved); NaN from where a lane failed.
         status: (L,) `Status` codes.
         steps: (L,) accepted steps.
         rejected: (L,) rejected steps.
         engine: which engine ran.
-        dy: (L, M, n_species, K) derivatives along `Directions`, or None.
+        dy: (L, M, species saved, K) derivatives along `Directions`, or None.
     """
 
     times: np.ndarray

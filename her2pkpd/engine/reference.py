@@ -46,7 +46,8 @@ def solve(batch: Batch, options: Options | None = None, directions: Directions |
             np, batch.model, batch.parameters, batch.initial, dosing, seg.inputs, options or Options(), directions
         )
         y, dy, (status, steps, rejected) = jax.device_get((y, dy, counts))
-    return Solution(batch.times, y, status, steps, rejected, "reference", dy)
+    dy = None if dy is None else batch.select(dy)
+    return Solution(batch.times, batch.select(y), status, steps, rejected, "reference", dy)
 
 
 def run(

@@ -20,6 +20,12 @@ DETERMINED_SD = float(np.log(DETERMINED_FOLD) / (2 * 1.96))
 
 _DIGITS = (0, 1, 2, 3, 6)
 
+_LOSS = 1.5
+"""How much less certain a product may become when written with fewer unknowns."""
+
+_LATER = 0.1
+"""Weight of an unknown that is determined: others are to be written by means of it."""
+
 _PLAIN_SD = 0.1
 """A product in plain powers is written where its 95 % interval spans less than 1.5-fold, even if others are sharper."""
 
@@ -101,19 +107,23 @@ def _rounded(powers: np.ndarray) -> np.ndarray:
     return np.round(powers, 2)
 
 
-def determined_combinations(free: Sequence[Free], covariance: np.ndarray, unknown: np.ndarray) -> list[Combination]:
+def determined_combinations(
+    free: Sequence[Free], covariance: np.ndarray, unknown: np.ndarray, partners: np.ndarray | None = None
+) -> list[Combination]:
     """Products of undetermined unknowns that are determined all the same, as few and as short as they can be written.
 
     Args:
         free: the unknowns.
         covariance: (n_free, n_free) of their coordinates.
         unknown: (n_free,) which are not determined by themselves.
+        partners: (n_free,) others that may stand beside them in a product.
 
     Returns:
         A basis of the determined directions among `unknown`; every other determined product of them is a product of
         powers of these. Powers are rounded as far as the product stays determined.
     """
-    at = np.flatnonzero(unknown)
+    beside = np.zeros(len(free), dtype=bool) if partners is None else partners & ~unknown
+    at = np.flatnonzero(unknown | beside)
     if len(at) < 2:
         return []
     own = covariance[np.ix_(at, at)]
@@ -125,21 +135,58 @@ def determined_combinations(free: Sequence[Free], covariance: np.ndarray, unknow
     if not len(basis):
         return []
     found = []
-    for row in sparse_basis(basis):
+    rows = sparse_basis(basis, np.where(beside[at], _LATER, 1.0))
+    rows[np.abs(rows) < 1e-9] = 0.0
+    for row in rows:
+        # Each keeps the unknown that no other has: fewer unknowns must not make two products the same.
+        pivot = int(np.argmax((row != 0) & (np.count_nonzero(rows, axis=0) == 1) & (np.abs(row - 1) < 1e-9)))
         powers = np.zeros(len(free))
-        powers[at] = _readable(_normalised(row), own)
+        powers[at] = _readable(_thinned(row, pivot, own), own)
         found.append(Combination(write_product(free, powers), powers, _sd(powers[at], own)))
-    return [c for c in found if np.count_nonzero(c.powers) > 1]
+    return [c for c in found if c.determined and np.count_nonzero(c.powers) > 1 and np.any(c.powers[unknown])]
 
 
-def sparse_basis(rows: np.ndarray) -> np.ndarray:
+def sparse_basis(rows: np.ndarray, weights: np.ndarray | float = 1.0) -> np.ndarray:
     """The space spanned by `rows` (k, n) by vectors with at least k - 1 zeros each: reduced echelon form.
 
-    Pivots are chosen by size, so that no entry becomes much larger than the 1 at its pivot.
+    Pivots are chosen by size, so that no entry becomes much larger than the 1 at its pivot; `weights` (n,) makes some
+    columns later choices.
     """
-    order = cast(np.ndarray, qr(rows, mode="r", pivoting=True)[-1])
+    order = cast(np.ndarray, qr(rows * weights, mode="r", pivoting=True)[-1])
     pivots = np.sort(order[: len(rows)])
     return np.linalg.solve(rows[:, pivots], rows)
+
+
+def _thinned(row: np.ndarray, pivot: int, covariance: np.ndarray) -> np.ndarray:
+    """The product with as few unknowns as leave it determined and at most `_LOSS` times as uncertain.
+
+    The unknown with the least effect leaves first, and the powers of those that stay are chosen anew, as least squares
+    would; the one at `pivot` stays.
+    """
+    size = float(np.abs(row).max())
+    most = size * min(max(_LOSS * _sd(row, covariance) / size, _PLAIN_SD), DETERMINED_SD)
+    partners = [int(i) for i in np.flatnonzero(row) if i != pivot]
+    thin = row
+    while len(partners) > 1:
+        tried = [_best_powers(pivot, [j for j in partners if j != i], covariance) for i in partners]
+        sds = [_sd(t, covariance) for t in tried]
+        least = int(np.argmin(sds))
+        if sds[least] > most:
+            break
+        thin = tried[least]
+        del partners[least]
+    return _normalised(thin)
+
+
+def _best_powers(pivot: int, partners: list[int], covariance: np.ndarray) -> np.ndarray:
+    """Powers of the partners that make the product with the pivot, to the power 1, as certain as it can be."""
+    powers = np.zeros(len(covariance))
+    powers[pivot] = 1.0
+    own = covariance[np.ix_(partners, partners)]
+    scale = 1 / np.sqrt(np.diag(own))
+    inverse = np.linalg.pinv(own * np.outer(scale, scale), hermitian=True) * np.outer(scale, scale)
+    powers[partners] = -inverse @ covariance[partners, pivot]
+    return powers
 
 
 def _readable(row: np.ndarray, covariance: np.ndarray) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Smooth predicted curves of a finished fit, for figures and for predictions at doses nobody measured."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from her2pkpd.fit.design import Design, Signal, Treatment, make_design
 from her2pkpd.fit.metrics import unique_curves
+from her2pkpd.fit.objective import Observation
 from her2pkpd.fit.parameters import FreeParameters
 from her2pkpd.fit.predict import Predictor
 from her2pkpd.fit.problem import FitProblem
@@ -28,6 +29,7 @@ class Curve:
         dose: (n,) nM of the predicted curve.
         prediction: (n,) predicted read-out.
         measured: (m, 3) dose, value, sd of the wells; empty for published metrics.
+        limits: (k, 3) dose, lower and upper limit of wells known by limits only, infinite where there is none.
         marks: published metrics as (name, value) pairs; potencies in nM.
     """
 
@@ -41,6 +43,7 @@ class Curve:
     prediction: np.ndarray
     measured: np.ndarray
     marks: tuple[tuple[str, float], ...] = ()
+    limits: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
 
 
 def predict_signals(problem: FitProblem, u: np.ndarray, signals: Sequence[Signal]) -> np.ndarray:
@@ -97,20 +100,7 @@ def fitted_curves(problem: FitProblem, u: np.ndarray) -> list[Curve]:
     for curve, doses in wanted:
         prediction = values[place : place + len(doses)]
         place += len(doses)
-        curves.append(
-            Curve(
-                curve.cell_line,
-                curve.drug,
-                curve.assay,
-                curve.time,
-                curve.readout,
-                curve.partner,
-                doses,
-                prediction,
-                curve.measured,
-                curve.marks,
-            )
-        )
+        curves.append(replace(curve, dose=doses, prediction=prediction))
     return curves
 
 
@@ -146,22 +136,30 @@ _CurveKey = tuple[str, str, str, float, str, tuple[tuple[str, float], ...], floa
 
 
 def _plate_curves(problem: FitProblem) -> list[tuple[Curve, np.ndarray]]:
-    groups: dict[_CurveKey, list[tuple[float, float, float]]] = {}
+    groups: dict[_CurveKey, list[tuple[float, Observation]]] = {}
     for o in problem.observations:
         t = o.signal.treatment
         if not t.doses:
             continue
         (drug, dose), partner = t.doses[0], t.doses[1:]
         key = (t.cell_line, drug, t.assay, o.signal.time, o.signal.readout, partner, t.seeded)
-        groups.setdefault(key, []).append((dose, o.value, np.nan if o.sd is None else o.sd))
+        groups.setdefault(key, []).append((dose, o))
     curves = []
     for (line, drug, assay, time, readout, partner, seeded), points in groups.items():
-        measured = np.array(sorted(points))
-        low, high = measured[0, 0], measured[-1, 0]
-        doses = np.geomspace(low / 3, high * 3, POINTS)
+        given = [dose for dose, _ in points]
+        doses = np.geomspace(min(given) / 3, max(given) * 3, POINTS)
+        exact = [(x, o.value, np.nan if o.sd is None else o.sd) for x, o in points if o.censoring == "none"]
+        limits = [(x, *o.ends) for x, o in points if o.censoring != "none"]
         empty = np.array([seeded], dtype=float)
-        curves.append((Curve(line, drug, assay, time, readout, partner, empty, empty, measured), doses))
+        curve = Curve(
+            line, drug, assay, time, readout, partner, empty, empty, _rows(exact), limits=_rows(limits)
+        )  # fmt: skip
+        curves.append((curve, doses))
     return curves
+
+
+def _rows(points: list[tuple[float, float, float]]) -> np.ndarray:
+    return np.array(sorted(points)).reshape(-1, 3)
 
 
 def _metric_curves(problem: FitProblem) -> list[tuple[Curve, np.ndarray]]:

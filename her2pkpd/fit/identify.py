@@ -56,8 +56,14 @@ class Identifiability:
         counts = self.table["verdict"].value_counts()
         lines = ["Identifiability: " + ", ".join(f"{n} {v}" for v, n in counts.items())]
         lines += [f"  determined all the same: {c.text} (interval spans {c.fold:.3g}-fold)" for c in self.combinations]
-        lines += [f"  without any effect: {text}" for text in self.without_effect]
+        lines += [f"  without any effect: {text}" for text in self.no_effect()]
         return "\n".join(lines)
+
+    def no_effect(self) -> list[str]:
+        """Unknowns without any effect by themselves in one line, and a line for each other direction without one."""
+        alone = [str(name) for name, idle in zip(self.table["parameter"], self.structure.idle, strict=True) if idle]
+        lines = [", ".join(alone) + (", each by itself" if len(alone) > 1 else "")] if alone else []
+        return lines + [text for text in self.without_effect if ", " in text]
 
 
 def identify(
@@ -90,7 +96,8 @@ def identify(
     known = _data_covariance(curved)
     verdicts = [profiled.get(f.name, word) for f, word in zip(objective.free.free, local, strict=True)]
     undetermined = np.array([v in (COMBINATION, UNDETERMINED) for v in verdicts]) | found.involved
-    combined = determined_combinations(objective.free.free, known, undetermined & curved.inside[:n])
+    partners = _partners(known, undetermined) & curved.inside[:n]
+    combined = determined_combinations(objective.free.free, known, undetermined & curved.inside[:n], partners)
     values = objective.free.values(u[:n])
     shapes = {c.name: c.shape for c in curves}
     rows = []
@@ -110,6 +117,16 @@ def identify(
     return Identifiability(
         table, eigenvectors, combined, found, pairs(objective.free.free, found.null), list(curves)
     )  # fmt: skip
+
+
+def _partners(covariance: np.ndarray, undetermined: np.ndarray) -> np.ndarray:
+    """(n_free,) unknowns, though determined, that an undetermined one trades against most, where no other does more."""
+    sd = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    correlation = np.abs(covariance / np.outer(sd, sd)) - np.eye(len(sd))
+    strongest = np.argmax(correlation, axis=1)
+    found = np.zeros(len(sd), dtype=bool)
+    found[[j for i, j in enumerate(strongest) if undetermined[i] and correlation[i, j] > 0.3]] = True
+    return found
 
 
 def _word(verdict: str) -> str:

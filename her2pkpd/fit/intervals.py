@@ -137,8 +137,9 @@ def curvature(objective: Objective, u: np.ndarray) -> Curvature:
     inflation, degrees = _spent(objective, covariance, information - prior, inside)
     covariance[:n, :n] *= inflation
     conditional, prior_sd = np.full(len(u), np.inf), np.full(len(u), np.inf)
-    conditional[inside] = 1 / np.sqrt(np.maximum(np.diag(information) - np.diag(prior), 1e-300))
-    prior_sd[inside] = 1 / np.sqrt(np.maximum(np.diag(prior), 1e-300))
+    believed = np.diag(prior) - _pooling(objective, len(u))[inside]
+    conditional[inside] = 1 / np.sqrt(np.maximum(np.diag(information) - believed, 1e-300))
+    prior_sd[inside] = 1 / np.sqrt(np.maximum(believed, 1e-300))
     slopes, at = np.eye(len(u)), u.copy()
     slopes[:n, :n], at[:n] = objective.free.coordinate_slopes(u[:n]), objective.free.coordinates(u[:n])
     own = np.diag(slopes)  # with all others known, a coordinate moves with its own unknown alone
@@ -213,6 +214,14 @@ def _prior_information(objective: Objective, u: np.ndarray) -> np.ndarray:
     information = np.zeros((len(u), len(u)))
     information[:n, :n] = jacobian.T @ jacobian
     return information
+
+
+def _pooling(objective: Objective, n: int) -> np.ndarray:
+    """(n,) information on the centres of pools from their copies: they are its data, and no prior of it."""
+    found = np.zeros(n)
+    for centre, members in objective.free.pools:
+        found[centre] = len(members) / objective.free.free[centre].estimate.pool_sd ** 2
+    return found
 
 
 def _is_narrow(transform: Transform, lower: float, upper: float) -> bool:

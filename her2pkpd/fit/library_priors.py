@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from her2pkpd.fit.design import POPULATION
 from her2pkpd.library import Drug, Quantity, load_parameters
+from her2pkpd.systems.well import drug_constants
 
 
 def known_quantities(drugs: Sequence[Drug]) -> dict[str, Quantity]:
@@ -16,5 +17,5 @@ def known_quantities(drugs: Sequence[Drug]) -> dict[str, Quantity]:
         f"{POPULATION}.{name.removeprefix('cell.')}" if name.startswith("cell.") else name: q
         for name, q in load_parameters().items()
     }
-    binding = {f"{d.name}.{name}": q for d in drugs for name, q in d.binding.items() if isinstance(q, Quantity)}
-    return shared | binding
+    own = {name: q for d in drugs for name, q in drug_constants(d).items()}
+    return shared | own

@@ -42,6 +42,18 @@ class Observation:
     censoring: Literal["none", "left", "right", "interval"] = "none"
     upper: float = np.nan
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Where the truth lies but for noise: value and value, or between what limits."""
+        low = -np.inf if self.censoring == "left" else self.value
+        high = {"right": np.inf, "interval": self.upper}.get(self.censoring, self.value)
+        return low, high
+
+    def off(self, prediction: float) -> float:
+        """Measured minus predicted, or distance from the prediction to the nearest limit: zero where it keeps to it."""
+        low, high = self.ends
+        return float(np.clip(prediction, low, high)) - prediction
+
     def group(self, column: str) -> str:
         """What a column of the data says about the well ("plate", "replicate", "cell_line" ...)."""
         return str((self.signal.treatment.row | dict(self.label)).get(column, ""))

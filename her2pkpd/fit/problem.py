@@ -123,13 +123,24 @@ def _unknown(name: str, design: Design, key: str, problems: Problems) -> None:
 
 
 def _check_noise(settings: FitSettings, observations: Sequence[Observation], problems: Problems) -> None:
-    """Log-normal noise knows no zero and no negative value, so neither may be measured or predicted."""
+    """Log-normal noise knows no zero and no negative value, so neither may be measured or predicted.
+
+    A limit has no closed form beside an unknown factor of its plate.
+    """
+    grouped = {name: noise.scale or noise.offset for name, noise in settings.noise.items() if noise.grouped}
+    for o in observations:
+        if o.signal.readout in grouped and o.censoring != "none":
+            rule = f"a limit, as in row {dict(o.label).get('row', '?')} of the data, needs a known scale and offset"
+            column = grouped[o.signal.readout]
+            remedy = f'Use [estimate.scale] with per = "{column}" instead, or leave the well out.'
+            problems.add(rule, remedy, column=f"noise.{o.signal.readout}", value=o.value)
     skewed = {name for name, noise in settings.noise.items() if noise.kind == "log-normal"}
     if "gr" in skewed:
         rule = "log-normal noise needs positive values, and GR values may be negative"
         problems.add(rule, 'Use kind = "normal" or "student-t".', column="noise.gr.kind", value="log-normal")
     for o in observations:
-        if o.signal.readout in skewed and o.value <= 0:
+        known = o.upper if o.censoring == "interval" else o.value
+        if o.signal.readout in skewed and known <= 0:
             rule = (
                 f"log-normal noise needs positive values, which row {dict(o.label).get('row', '?')} of the data is not"
             )

@@ -54,6 +54,7 @@ class FitResult:
         lowest: the lowest objective met; below that of the best start if profiles found a better optimum.
         curves: profiles through the points that the search for the intervals has visited; empty without profiles.
         posterior: draws of the posterior, where ``[method] sample`` asked for them.
+        cut_short: whether their drawing was stopped by the user.
     """
 
     problem: FitProblem
@@ -63,6 +64,7 @@ class FitResult:
     covariance: np.ndarray
     lowest: float
     posterior: Sampled | None = None
+    cut_short: bool = False
     curves: tuple[ProfileCurve, ...] = ()
 
     @cached_property
@@ -94,19 +96,30 @@ class FitResult:
         return len(self.optimum.starts) == 1 or self.optimum.agreeing > 1
 
     @property
-    def interrupted(self) -> bool:
-        """Whether it was stopped before all starts and all intervals were done."""
-        profiles = self.problem.settings.method.intervals == "profile"
+    def lacking(self) -> str:
+        """What the user stopped before it was done: starts, profile intervals, draws of the posterior; or nothing."""
         kinds = [x.kind for x in self.intervals[: len(self.problem.objective.free)]]
-        return self.optimum.interrupted or (profiles and "Laplace" in kinds)
+        if self.optimum.interrupted:
+            return "starts"
+        if self.problem.settings.method.intervals == "profile" and "Laplace" in kinds:
+            return "profile intervals"
+        return "draws of the posterior" if self.cut_short else ""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was stopped before everything asked for was done."""
+        return bool(self.lacking)
 
     def summary(self) -> str:
         """A few lines: data, unknowns, objective, agreement of the starts, verdicts."""
         verdicts = pd.Series([x.verdict.split(" (")[0] for x in self.intervals]).value_counts()
         starts = self.optimum.starts
+        wells = f"{len(self.problem.observations)} wells"
+        limited = sum(o.censoring != "none" for o in self.problem.observations)
+        wells += f" ({limited} of them known by a limit only)" if limited else ""
         lines = [
             f"{self.problem.settings.title}",
-            f"  data       {len(self.problem.observations)} wells, {len(self.problem.metrics)} published metrics",
+            f"  data       {wells}, {len(self.problem.metrics)} published metrics",
             f"  unknowns   {len(self.intervals)}: " + ", ".join(f"{n} {v}" for v, n in verdicts.items()),
             f"  objective  {self.optimum.best.cost:.2f} (-2 log posterior up to a constant)",
             f"  starts     {len(starts)}, of which {self.optimum.agreeing} end at the best optimum",
@@ -120,8 +133,7 @@ class FitResult:
         if self.lowest < self.optimum.best.cost - WORSE:
             lines.append(f"  WARNING    a profile found a better fit ({self.lowest:.2f}): raise [method] starts")
         if self.interrupted:
-            fewer = "starts" if self.optimum.interrupted else "profile intervals"
-            lines.append(f"  WARNING    interrupted: fewer {fewer} than asked for")
+            lines.append(f"  WARNING    interrupted: fewer {self.lacking} than asked for")
         if self.posterior is not None:
             lines.append(self.posterior.summary())
         return "\n".join(lines)

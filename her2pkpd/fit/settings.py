@@ -74,7 +74,7 @@ class MethodSettings:
     sample: str = "none"
     draws: int = 1000
     chains: int = 4
-    warmup: int = 300
+    warmup: int = 200
     target: float = 0.9
     init: str = "laplace"
 

@@ -64,7 +64,9 @@ def structure(objective: Objective, u: np.ndarray, *, seed: int = 1) -> Structur
     points[1:, : len(low)] = low + (high - low) * qmc.Sobol(len(low), rng=seed).random(ELSEWHERE)
     found = objective.many(points, options=TIGHT).jacobian
     data = found[:, : found.shape[1] - prior_rows(objective), : len(low)]
-    return rank_of(np.vstack([_comparable(rows) for rows in data]))
+    # No reading depends on the centre of a pool but through its copies: it is not for readings to determine.
+    centres = np.eye(len(low))[[centre for centre, _ in objective.free.pools]]
+    return rank_of(np.vstack([centres, *(_comparable(rows) for rows in data)]))
 
 
 def _comparable(rows: np.ndarray) -> np.ndarray:

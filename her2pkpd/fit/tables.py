@@ -32,7 +32,8 @@ def prediction_table(objective: Objective, evaluation: Evaluation) -> pd.DataFra
     """One row per measured well and per published metric.
 
     Columns: ``cell_line, assay, drug, concentration, unit[, drug_2, concentration_2 ...], time, time_unit, readout,
-    value, sd, prediction, residual, status``.
+    value, sd, prediction, residual, status, censoring, upper_limit``. Of a well that is only known by a limit,
+    `residual` says how far the limit lies from the prediction, and is zero where the prediction keeps to it.
     """
     status = objective.predictor.design.lane_of
     rows = []
@@ -43,7 +44,8 @@ def prediction_table(objective: Objective, evaluation: Evaluation) -> pd.DataFra
             {
                 "cell_line": t.cell_line, "assay": t.assay, **_doses(t.doses), "time": o.signal.time, "time_unit": "h",
                 "readout": o.signal.readout, "value": o.value, "sd": o.sd, "prediction": prediction,
-                "residual": o.value - prediction, "status": "failed" if failed else "ok", **dict(o.label),
+                "residual": o.off(prediction), "status": "failed" if failed else "ok", "censoring": o.censoring,
+                "upper_limit": o.upper, **dict(o.label),
             }
         )  # fmt: skip
     for m, value in zip(objective.metrics, evaluation.metrics, strict=True):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from her2pkpd.data.ccle import read_ccle
+from her2pkpd.data.limits import INTERVAL, NONE, refuse_limits
 from her2pkpd.data.metrics import read_metrics
 from her2pkpd.data.plate import Plate, read_plate
 from her2pkpd.errors import InputError, Problem, Problems
@@ -16,6 +17,8 @@ from her2pkpd.fit.objective import Observation
 from her2pkpd.fit.readouts import RELATION
 from her2pkpd.fit.settings import DataSource
 from her2pkpd.library import CellLine, Drug, Library
+
+_NEEDS = "The number of cells at time 0 needs"
 
 
 def read_source(
@@ -94,7 +97,7 @@ def plate_observations(
         split: as in `read_source`.
 
     Raises:
-        InputError: for read-outs the well cannot predict.
+        InputError: for read-outs the well cannot predict, and counts at time zero that are limits.
     """
     frame = plate.frame
     unknown = sorted(set(frame["readout"].astype(str)) - {*RELATION, "occupancy"})
@@ -112,8 +115,10 @@ def plate_observations(
                 for r in unknown
             ]
         )
-    start = _seeded(frame, seeded)
     observations, problems = [], Problems(plate.name)
+    counted: pd.DataFrame = frame.loc[(frame["readout"].astype(str) == "cell_count") & (frame["time"] == 0)]
+    refuse_limits(counted, problems, _NEEDS)
+    start = _seeded(frame, counted, seeded)
     for row, at_start in zip(frame.to_dict("records"), start, strict=True):
         doses = _doses(row, plate.n_drugs)
         readout = str(row["readout"])
@@ -125,7 +130,9 @@ def plate_observations(
         treatment = Treatment(str(row["cell_line"]), assay, at_start, doses, *groups)
         sd = None if np.isnan(row["sd"]) or row["sd"] <= 0 else float(row["sd"])
         label = tuple((k, row[k]) for k in ("row", "replicate", "plate", "block"))
-        observations.append(Observation(Signal(treatment, float(row["time"]), readout), float(row["value"]), sd, label))
+        signal, censoring = Signal(treatment, float(row["time"]), readout), row.get("censoring", NONE)
+        upper = float(row["upper_limit"]) if censoring == INTERVAL else np.nan
+        observations.append(Observation(signal, float(row["value"]), sd, label, censoring, upper))
     problems.raise_any()
     return observations
 
@@ -151,9 +158,8 @@ def _doses(row: Mapping[str, Any], n_drugs: int) -> tuple[tuple[str, float], ...
     return tuple(sorted(pairs))
 
 
-def _seeded(frame: pd.DataFrame, default: float) -> np.ndarray:
+def _seeded(frame: pd.DataFrame, counted: pd.DataFrame, default: float) -> np.ndarray:
     """Cells at time zero of every well: counted on its own plate, or else on any, or else as given."""
-    counted = frame[(frame["readout"].astype(str) == "cell_count") & (frame["time"] == 0)]
     seeded = np.full(len(frame), np.nan)
     for columns in (["cell_line", "plate"], ["cell_line"]):
         means = counted.groupby(columns, as_index=False).agg(seeded=("value", "mean"))

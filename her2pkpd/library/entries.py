@@ -7,6 +7,7 @@ from typing import Literal
 from her2pkpd.errors import InputError, Problem
 from her2pkpd.library.numbers import Quantity
 from her2pkpd.library.pk import PharmacokineticModel
+from her2pkpd.library.studied import Studied
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Drug:
         payload: the payload a free payload is; None otherwise.
         pk: published population pharmacokinetic models by name; the first that describes a route is its default.
         plasma: constants of the drug in plasma: ``fu``, the unbound fraction.
+        studied: doses that people have been given.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Drug:
     payload: Payload | None = None
     pk: "Mapping[str, PharmacokineticModel]" = field(default_factory=dict)
     plasma: Mapping[str, Quantity] = field(default_factory=dict)
+    studied: tuple[Studied, ...] = ()
 
     def quantities(self) -> dict[str, Quantity]:
         """Every number by its key in the drug's file, ``kinase.HER2.Ki`` for instance."""

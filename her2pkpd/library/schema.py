@@ -9,6 +9,7 @@ from her2pkpd.library.entries import CellLine, Drug, Kinase
 from her2pkpd.library.numbers import Quantity
 from her2pkpd.library.pk import read_pk
 from her2pkpd.library.quantity import Table, check_keys, read_quantity
+from her2pkpd.library.studied import read_studied
 from her2pkpd.sources import Source
 
 _BINDING = {"kon": "1/nM/h", "KD": "nM", "internalisation_ratio": "1"}
@@ -68,6 +69,7 @@ def read_drug(table: Table, problems: Problems) -> Drug | None:
     """A drug from its TOML table, or None after recording problems; `her2pkpd.library.adc` adds what an ADC carries."""
     before = len(problems.found)
     known = ["identity", "binding", "kinase", "off_target", "adc", "linker", "payload", "plasma", "pk", "reference"]
+    known.append("studied")
     check_keys(table, known, "", problems)
     identity = section(table, "identity", problems)
     check_keys(identity, ["name", "kind", "synonyms", "molar_mass"], "identity", problems)
@@ -100,8 +102,9 @@ def read_drug(table: Table, problems: Problems) -> Drug | None:
         k: q for k, v in section(table, "plasma", problems).items() if (q := read_quantity(v, f"plasma.{k}", problems))
     }
     pk = read_pk(section(table, "pk", problems), mass.canonical, problems)
+    studied = read_studied(table.get("studied", []), problems)
     drug = Drug(str(name), kind, mass, synonyms, epitope, binding, kinases, off_target, reference)
-    return replace(drug, pk=pk, plasma=plasma) if len(problems.found) == before else None
+    return replace(drug, pk=pk, plasma=plasma, studied=studied) if len(problems.found) == before else None
 
 
 def _kinases(kinases: Table, problems: Problems) -> dict[str, Kinase]:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from her2pkpd.fit.objective import Observation
 from her2pkpd.fit.problem import FitProblem
+from her2pkpd.posterior._stats import has_inference_data
 from her2pkpd.posterior.result import Posterior
 
 _SAMPLE = ("chain", "draw")
@@ -30,11 +31,11 @@ def to_arviz(posterior: Posterior) -> Any:
         `arviz.InferenceData` or `xarray.DataTree`, as the installed ArviZ uses.
     """
     groups = _groups(posterior)
+    if not has_inference_data():
+        return _tree(groups)
     import arviz as az
 
-    if hasattr(az, "InferenceData"):
-        return az.InferenceData(**dict[str, Any](groups))
-    return _tree(groups)
+    return az.InferenceData(**dict[str, Any](groups))
 
 
 def _tree(groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
@@ -48,7 +49,8 @@ def save(posterior: Posterior, path: str | Path) -> None:
     """
     path, data = Path(path), to_arviz(posterior)
     if path.suffix == ".zarr":
-        _tree(_groups(posterior)).to_zarr(str(path))
+        # Format 2 is the one whose consolidated metadata every reader knows.
+        _tree(_groups(posterior)).to_zarr(str(path), zarr_format=2)
         return
     partial = path.with_name(path.name + ".partial")
     data.to_netcdf(str(partial), engine="h5netcdf")

@@ -1,9 +1,24 @@
 """Host functions as JAX functions, in double precision whatever the process is set to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+_stopped: list[KeyboardInterrupt] = []
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Around a compiled program: Ctrl-C that meets a host function comes out as what it is, not as JAX's error."""
+    _stopped.clear()
+    try:
+        yield
+    except Exception:
+        if _stopped:
+            raise _stopped.pop() from None
+        raise
 
 
 def on_host(function: Callable[[np.ndarray], tuple[np.ndarray, ...]], inner: tuple[tuple[int, ...], ...]) -> Any:
@@ -26,7 +41,11 @@ def on_host(function: Callable[[np.ndarray], tuple[np.ndarray, ...]], inner: tup
     def call(words: Any) -> tuple[np.ndarray, ...]:
         points = np.ascontiguousarray(np.asarray(words)).view(np.float64)[..., 0]
         outer = points.shape[:-1]
-        found = function(points.reshape(-1, points.shape[-1]))
+        try:
+            found = function(points.reshape(-1, points.shape[-1]))
+        except KeyboardInterrupt as stop:
+            _stopped.append(stop)
+            raise
         wide = [np.ascontiguousarray(x, dtype=float).reshape(*outer, *s, 1) for x, s in zip(found, inner, strict=True)]
         return tuple(x.view(np.uint32) for x in wide)
 

@@ -45,7 +45,7 @@ def compare(posteriors: Mapping[str, Posterior]) -> pd.DataFrame:
     Raises:
         InputError: if the models were fitted to different data.
     """
-    data = {name: [(o.signal, o.value) for o in p.problem.observations] for name, p in posteriors.items()}
+    data = {name: [(o.signal, o.ends) for o in p.problem.observations] for name, p in posteriors.items()}
     first = next(iter(data))
     for name, own in data.items():
         if own != data[first]:

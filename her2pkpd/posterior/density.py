@@ -14,7 +14,7 @@ from her2pkpd.errors import ComputationError
 from her2pkpd.fit.objective import Objective
 from her2pkpd.posterior.space import Space
 
-LOOSEST = (1e-4, 1e-5, 1e-6, 1e-7)
+LOOSEST = (3e-4, 1e-4, 1e-5, 1e-6, 1e-7)
 """Tolerances tried for sampling, loosest first."""
 
 HARMLESS = 0.02
@@ -134,6 +134,10 @@ class Gaussian:
     def slopes(self, gradient: np.ndarray) -> np.ndarray:
         """Gradients by z (C, n) from those by v."""
         return (np.swapaxes(self.factor, -1, -2) @ gradient[..., None])[..., 0]
+
+    def gradients(self, slopes: np.ndarray) -> np.ndarray:
+        """Gradients by v (C, n) from those by z."""
+        return np.linalg.solve(np.swapaxes(self.factor, -1, -2), slopes[..., None])[..., 0]
 
     def _shaped(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.centre.ndim == 1 or points.ndim == 2:

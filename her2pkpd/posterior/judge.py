@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 RHAT = 1.01
 """Largest R-hat of chains that agree (Vehtari et al. 2021)."""
 
+APART = 1.05
+"""R-hat above which more draws alone are unlikely to help."""
+
 ESS_PER_CHAIN = 100
 """Smallest effective number of draws per chain for quantiles and for R-hat itself to be trusted (ibid.)."""
 
@@ -74,6 +77,8 @@ def diagnose(posterior: "Posterior") -> Diagnosis:
     """Check a posterior; see `docs/inference.md` for what each check means."""
     agreement, bulk, tail = convergence(posterior.values)
     findings = [_agreement(posterior.names, agreement), _sizes(posterior, bulk, tail)]
+    if posterior.elsewhere:
+        findings.append(_modes(posterior))
     if posterior.method == "nuts":
         findings += [_divergences(posterior), _trees(posterior), _energy(posterior)]
     if posterior.method == "laplace":
@@ -110,6 +115,8 @@ def _agreement(names: list[str], found: np.ndarray) -> Finding:
     )
     if found[worst] <= RHAT and not stuck:
         return Finding("chains", True, words)
+    if found[worst] <= APART and not stuck:
+        return Finding("chains", False, words, "The chains nearly agree: raise [method] draws")
     advice = (
         "The chains do not agree: draw more (draws, warmup); if they sit in different places, the posterior has "
         'several modes: use sample = "smc"'
@@ -117,12 +124,26 @@ def _agreement(names: list[str], found: np.ndarray) -> Finding:
     return Finding("chains", False, words, advice)
 
 
+def _modes(posterior: "Posterior") -> Finding:
+    nearest, count = min(posterior.elsewhere), len(posterior.elsewhere)
+    words = f"{count} of the fit's starts ended {nearest:.1f} above the best optimum or more, where no chain has been"
+    advice = 'Chains begin at the best, and cannot tell by R-hat that there is another mode: use sample = "smc"'
+    return Finding("modes", False, words, advice)
+
+
 def _sizes(posterior: "Posterior", bulk: np.ndarray, tail: np.ndarray) -> Finding:
-    least = float(np.nanmin([np.nanmin(bulk), np.nanmin(tail)]))
-    words = f"at least {least:.0f} effective draws (bulk {np.nanmin(bulk):.0f}, tail {np.nanmin(tail):.0f})"
-    if least >= ESS_PER_CHAIN * len(posterior.u):
+    both, (chains, draws) = np.fmin(bulk, tail), posterior.u.shape[:2]
+    worst = int(np.nanargmin(both))
+    least, wanted = float(both[worst]), ESS_PER_CHAIN * chains
+    words = (
+        f"at least {least:.0f} effective draws of {chains * draws} "
+        f"({posterior.names[worst]}: bulk {bulk[worst]:.0f}, tail {tail[worst]:.0f})"
+    )
+    if least >= wanted:
         return Finding("size", True, words)
-    return Finding("size", False, words, "Ends of intervals are uncertain: raise [method] draws")
+    more = int(np.ceil(draws * wanted / max(least, 1.0) / 500) * 500)
+    advice = f"Ends of its interval are uncertain: raise [method] draws from {draws} to about {more}"
+    return Finding("size", False, words, advice)
 
 
 def _divergences(posterior: "Posterior") -> Finding:

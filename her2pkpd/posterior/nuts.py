@@ -2,7 +2,8 @@
 
 The sampler moves in coordinates in which the Laplace approximation is a standard normal; steps are then long and trees
 short. Warm-up proceeds in rounds of a few draws: the step size is one for all chains and follows their mean acceptance,
-and twice the coordinates are made anew from the draws of all chains together. A round is also the unit of work: after
+and now and then the coordinates are made anew from the draws of all chains together (`coordinates`), curved ridges
+straightened. A round is also the unit of work: after
 each the whole state can be saved, and a run that continues from it makes the same draws as one that was never stopped.
 """
 
@@ -15,20 +16,15 @@ from typing import Any
 import numpy as np
 
 from her2pkpd.errors import ComputationError
-from her2pkpd.posterior.bridge import energy_function
+from her2pkpd.posterior.bridge import energy_function, stoppable
+from her2pkpd.posterior.coordinates import Coordinates, adapted
 from her2pkpd.posterior.density import Density, Gaussian
 
 ROUND = 10
 """Draws of a round."""
 
-REWHITEN = (0.2, 0.5)
+REWHITEN = (0.07, 0.2, 0.5)
 """Parts of the warm-up after which the coordinates are made anew."""
-
-THIN = 5
-"""Every which draw of the warm-up counts for the coordinates: neighbours are too alike to count twice."""
-
-STILL = 1e-4
-"""Variance, of coordinates that should have 1, below which draws count as not moved."""
 
 SETTLED = 0.6
 """Part of the warm-up after which step sizes are averaged for sampling."""
@@ -58,7 +54,7 @@ class NutsSettings:
 
     chains: int = 4
     draws: int = 1000
-    warmup: int = 300
+    warmup: int = 200
     target: float = 0.9
     max_tree_depth: int = 8
     seed: int = 1
@@ -98,7 +94,7 @@ class _Potential:
     """Energy in standardised coordinates, as a JAX function whose gradient costs the same single solve."""
 
     density: Density
-    around: Gaussian
+    around: Coordinates
     _last: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def host(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -111,12 +107,13 @@ class _Potential:
             energy, gradient = energy.copy(), gradient.copy()
             rows = np.flatnonzero(new)
             around = self.around.some(rows)
-            energy[new], slope = self.density(around.points(z[new]), rows)
-            gradient[new] = around.slopes(slope)
+            v = around.points(z[new])
+            energy[new], slope = self.density(v, rows)
+            gradient[new] = around.slopes(slope, v)
         self._last[len(z)] = (z.copy(), energy, gradient)
         return energy, gradient
 
-    def move(self, around: Gaussian) -> None:
+    def move(self, around: Coordinates) -> None:
         """Take other coordinates."""
         self.around = around
         self._last.clear()
@@ -140,7 +137,7 @@ class _Program:
         def step(state: Any, _: Any) -> tuple[Any, dict[str, Any]]:
             state = jax.vmap(lambda s: kernel.sample(s, (), {}))(state)
             names = {
-                "z": state.z, "energy": state.energy, "potential": state.potential_energy,
+                "z": state.z, "slopes": state.z_grad, "energy": state.energy, "potential": state.potential_energy,
                 "diverging": state.diverging, "leapfrogs": state.num_steps, "acceptance": state.accept_prob,
             }  # fmt: skip
             return state, names
@@ -165,7 +162,8 @@ class _Program:
         with self._lock:
             self._lent[:] = [potential]
             try:
-                return jax.block_until_ready(compiled(*args))
+                with stoppable():
+                    return jax.block_until_ready(compiled(*args))
             finally:
                 self._lent.clear()
 
@@ -194,14 +192,14 @@ class Nuts:
 
     def __init__(self, density: Density, around: Gaussian, settings: NutsSettings) -> None:
         self.density, self.settings = density, settings
-        self.potential = _Potential(density, around)
+        self.potential = _Potential(density, Coordinates(around))
         self.round = 0
         # After a quarter of its period a trajectory in a standard normal has forgotten where it began; after half of it
         # it would be at the mirror image, and draws would alternate. Lengths vary from 0.6 to 1 times this one.
         self._longest = np.log(0.625 * np.pi / settings.leapfrogs) if settings.leapfrogs else np.inf
-        self.log_step = np.minimum(np.full(settings.chains, np.log(0.9 / density.n**0.25)), self._longest)
+        self.log_step = self._first_step()
         self.averaged: list[np.ndarray] = []
-        self.warm: list[np.ndarray] = []
+        self.warm: list[dict[str, np.ndarray]] = []
         self.kept: list[dict[str, np.ndarray]] = []
         self.state: Any = None
         self._program = _program(density.n, settings.leapfrogs, settings.max_tree_depth)
@@ -210,6 +208,11 @@ class Nuts:
     def rounds(self) -> tuple[int, int]:
         """Rounds of warm-up and of sampling."""
         return -(-self.settings.warmup // ROUND), -(-self.settings.draws // ROUND)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all draws are made."""
+        return self.round == sum(self.rounds)
 
     def run(self, *, progress: Progress | None = None, keep: Keep | None = None) -> Draws:
         """Sample to the end.
@@ -245,13 +248,13 @@ class Nuts:
         state = self.state._replace(adapt_state=self.state.adapt_state._replace(step_size=self._step_sizes()))
         self.state, made = self._program.round(self.potential, state)
         made = {name: np.swapaxes(np.asarray(x), 0, 1) for name, x in made.items()}
-        v = self.potential.around.points(made.pop("z"))
+        here = {name: made.pop(name) for name in ("z", "slopes")}
         self.round += 1
         if self.round <= warmup:
-            self.warm.append(v)
+            self.warm.append(here)
             self._adapt(made["acceptance"].mean(axis=1), warmup)
         else:
-            self.kept.append(made | {"v": v})
+            self.kept.append(made | {"v": self.potential.around.points(here["z"])})
 
     def _step_sizes(self) -> Any:
         import jax.numpy as jnp
@@ -261,6 +264,10 @@ class Nuts:
             # No length for long, lest it resonates with the posterior.
             steps = steps * np.random.default_rng([self.settings.seed, self.round]).uniform(0.6, 1.0)
         return jnp.asarray(steps)
+
+    def _first_step(self) -> np.ndarray:
+        """What suits a standard normal, as the posterior is hoped to be in new coordinates; log, (chains,)."""
+        return np.minimum(np.full(self.settings.chains, np.log(0.9 / self.density.n**0.25)), self._longest)
 
     def _adapt(self, acceptance: np.ndarray, warmup: int) -> None:
         """After a round of warm-up: the step size follows the acceptance, now and then the coordinates follow."""
@@ -277,17 +284,14 @@ class Nuts:
             self._rewhiten()
 
     def _rewhiten(self) -> None:
-        """Coordinates from the draws of all chains, held together by the old ones where draws are few."""
-        recent = np.concatenate(self.warm[len(self.warm) // 3 :], axis=1)
-        n, old = recent.shape[-1], self.potential.around
+        """Coordinates from the draws of all chains since they were last made, the first third left out."""
+        old = self.potential.around
+        recent = _columns(self.warm)
+        z, slopes = (x[:, x.shape[1] // 3 :].reshape(-1, self.density.n) for x in (recent["z"], recent["slopes"]))
         here = old.points(np.asarray(self.state.z))
-        z = old.standardised(recent)[:, ::THIN]
-        z = z if self.settings.separate else z.reshape(1, -1, n)
-        mean, factors = z.mean(axis=1), np.stack([np.linalg.cholesky(shrunk_covariance(x)) for x in z])
-        new = Gaussian(old.points(mean), old.factor @ factors)
-        self.potential.move(new if self.settings.separate else Gaussian(new.centre[0], new.factor[0]))
+        self.potential.move(adapted(old, *old.raised(z, slopes)))
         self._place(self.potential.around.standardised(here), np.asarray(self.state.rng_key))
-        self.warm = []
+        self.warm, self.log_step = [], self._first_step()
 
     # --- state -------------------------------------------------------------------------------------------------
 
@@ -317,22 +321,19 @@ class Nuts:
         """Everything needed to go on, as arrays."""
         import jax
 
-        around = self.potential.around
-        arrays = {"round": np.array(self.round), "log_step": self.log_step}
-        arrays |= {"averaged": np.array(self.averaged), "centre": around.centre, "factor": around.factor}
+        arrays = {"round": np.array(self.round), "log_step": self.log_step, "averaged": np.array(self.averaged)}
+        arrays |= self.potential.around.save()
         arrays["evaluations"] = np.array([self.density.evaluations, self.density.failed])
         arrays |= {f"state_{i}": np.asarray(x) for i, x in enumerate(jax.tree_util.tree_leaves(self.state))}
-        if self.warm:
-            arrays["warm"] = np.concatenate(self.warm, axis=1)
-        for name in self.kept[0] if self.kept else ():
-            arrays[f"kept_{name}"] = np.concatenate([k[name] for k in self.kept], axis=1)
+        for kind, rounds in (("warm", self.warm), ("kept", self.kept)):
+            arrays |= {f"{kind}_{name}": x for name, x in _columns(rounds).items()}
         return arrays
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Go on from what `save` gave."""
         import jax
 
-        self.potential.move(Gaussian(arrays["centre"], arrays["factor"]))
+        self.potential.move(Coordinates.load(arrays))
         self.round, self.log_step = int(arrays["round"]), arrays["log_step"]
         self.averaged = list(arrays["averaged"])
         self.density.evaluations, self.density.failed = (int(x) for x in arrays["evaluations"])
@@ -342,37 +343,24 @@ class Nuts:
             _, shape = jax.tree_util.tree_flatten(self.state)
             leaves = [jax.numpy.asarray(arrays[f"state_{i}"]) for i in range(shape.num_leaves)]
             self.state = jax.tree_util.tree_unflatten(shape, leaves)
-        self.warm = _rounds(arrays["warm"]) if "warm" in arrays else []
-        names = [name.removeprefix("kept_") for name in arrays if name.startswith("kept_")]
-        columns = {name: _rounds(arrays[f"kept_{name}"]) for name in names}
-        self.kept = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        self.warm, self.kept = _rounds(arrays, "warm_"), _rounds(arrays, "kept_")
 
     def _draws(self) -> Draws:
         count = self.settings.draws
-        arrays = {name: np.concatenate([k[name] for k in self.kept], axis=1)[:, :count] for name in self.kept[0]}
+        arrays = {name: x[:, :count] for name, x in _columns(self.kept).items()}
         return Draws(
             **arrays, step_size=float(np.exp(self.log_step.mean())), evaluations=self.density.evaluations,
             failed=self.density.failed,
         )  # fmt: skip
 
 
-def shrunk_covariance(x: np.ndarray) -> np.ndarray:
-    """Covariance (n, n) of draws (m, n), drawn towards a multiple of the identity as far as their number demands.
-
-    Ledoit & Wolf (2004): with few draws for many unknowns the sample covariance is so noisy that it would make the
-    coordinates worse than they were.
-    """
-    m, n = x.shape
-    x = x - x.mean(axis=0)
-    sample = x.T @ x / m
-    size = np.trace(sample) / n
-    if not size > STILL:  # a chain that has not moved says nothing about its posterior
-        return np.eye(n)
-    apart = np.sum((sample - size * np.eye(n)) ** 2)
-    noise = max(np.sum(np.sum(x**2, axis=1) ** 2) / m - np.sum(sample**2), 0.0) / m
-    part = min(noise / apart, 1.0) if apart > 0 else 1.0
-    return (1 - part) * sample + (part * size + STILL) * np.eye(n)
+def _columns(rounds: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Draws (chains, draws, ...) by name, of rounds of them."""
+    return {name: np.concatenate([made[name] for made in rounds], axis=1) for name in (rounds[0] if rounds else ())}
 
 
-def _rounds(array: np.ndarray) -> list[np.ndarray]:
-    return [array[:, i : i + ROUND] for i in range(0, array.shape[1], ROUND)]
+def _rounds(arrays: dict[str, np.ndarray], prefix: str) -> list[dict[str, np.ndarray]]:
+    """Rounds of draws, of those arrays whose name begins alike."""
+    own = {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
+    count = max((x.shape[1] for x in own.values()), default=0)
+    return [{name: x[:, i : i + ROUND] for name, x in own.items()} for i in range(0, count, ROUND)]

@@ -15,9 +15,13 @@ from her2pkpd.posterior.predictive import Predictive, predictive
 from her2pkpd.posterior.prior import overlap, prior_draws
 
 LEVEL = 0.95
+QUANTILES = (0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2)
 
 SAME = 0.7
 """Overlap of prior and posterior above which the prior is said to decide."""
+
+ALONE = 0.9
+"""Overlap above which a pooled copy is where its pool alone would put it."""
 
 METHODS = {"nuts": "NUTS", "laplace": "Laplace draws", "smc": "SMC"}
 
@@ -35,6 +39,7 @@ class Posterior:
         seconds: wall time of sampling, of this process.
         pareto_k: of importance weights, for Laplace draws: how far the approximation is off; NaN otherwise.
         max_tree_depth: of NUTS.
+        elsewhere: how much worse than the best, in -2 log posterior, are optima of the fit where no chain has been.
     """
 
     problem: FitProblem
@@ -45,6 +50,7 @@ class Posterior:
     seconds: float = np.nan
     pareto_k: float = np.nan
     max_tree_depth: int = 0
+    elsewhere: tuple[float, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -61,6 +67,11 @@ class Posterior:
     def flat(self) -> np.ndarray:
         """(chains * draws, n_unknowns) unknowns."""
         return self.u.reshape(-1, self.u.shape[-1])
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it holds fewer draws than asked for."""
+        return self.u.shape[1] < self.problem.settings.method.draws
 
     @cached_property
     def values(self) -> np.ndarray:
@@ -83,6 +94,13 @@ class Posterior:
         """(4000, n_unknowns) draws of the prior; noise levels without one are drawn between their bounds."""
         return prior_draws(self.problem.objective, 4000, loose=True)
 
+    @property
+    def prior_values(self) -> np.ndarray:
+        """(4000, n_unknowns) natural values of the draws of the prior."""
+        n = self.problem.objective.n_free
+        natural = self.problem.objective.free.values(self.prior[:, :n])
+        return np.concatenate([natural, np.exp(self.prior[:, n:])], axis=1)
+
     @cached_property
     def overlaps(self) -> np.ndarray:
         """(n_unknowns,) area shared by prior and posterior."""
@@ -99,17 +117,22 @@ class Posterior:
         sd, rhat, ess_bulk, ess_tail, prior_overlap``.
         """
         flat = self.values.reshape(-1, self.values.shape[-1])
-        lower, median, upper = np.quantile(flat, [0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2], axis=0)
-        verdicts = [self._verdict(i, lower[i], upper[i]) for i in range(len(lower))]
+        lower, median, upper = np.quantile(flat, QUANTILES, axis=0)
         return pd.DataFrame(
             {
                 "parameter": self.names, "unit": self.units, "estimate": median, "lower": lower, "upper": upper,
-                "interval": f"95 % equal-tailed posterior ({METHODS[self.method]})", "verdict": verdicts,
+                "interval": f"95 % equal-tailed posterior ({METHODS[self.method]})", "verdict": self.verdicts,
                 "mean": flat.mean(axis=0), "sd": flat.std(axis=0, ddof=1), "rhat": self.diagnosis.rhat,
                 "ess_bulk": self.diagnosis.ess_bulk, "ess_tail": self.diagnosis.ess_tail,
                 "prior_overlap": self.overlaps,
             }
         )  # fmt: skip
+
+    @cached_property
+    def verdicts(self) -> list[str]:
+        """Of every unknown: determined, or not by these data."""
+        lower, _, upper = np.quantile(self.values, QUANTILES, axis=(0, 1))
+        return [self._verdict(i, lower[i], upper[i]) for i in range(len(lower))]
 
     def _verdict(self, i: int, lower: float, upper: float) -> str:
         """Plain words, by the rule of the fit's own intervals."""
@@ -120,9 +143,23 @@ class Posterior:
         else:
             narrow = upper - lower < DETERMINED_PART * (free[i].estimate.upper - free[i].estimate.lower)
         decided = self.overlaps[i] > SAME
+        if self._by_pool[i]:
+            return "not by these data (its pool decides)"
         if narrow and not decided:
             return "determined"
         return "not by these data (the prior decides)" if decided else "not by these data"
+
+    @cached_property
+    def _by_pool(self) -> np.ndarray:
+        """(n_unknowns,) copies whose distance from their pool's centre is what it would be without own data."""
+        free, found = self.problem.objective.free, np.zeros(self.flat.shape[1], dtype=bool)
+        plain = np.random.default_rng(0).standard_normal(4000)
+        for centre, members in free.pools:
+            apart = (self.flat[:, members] - self.flat[:, [centre]]) / free.free[centre].estimate.pool_sd
+            found[members] = [overlap(plain, x) > ALONE for x in apart.T]
+        for _, _, members in free.hierarchies:
+            found[members] = [overlap(plain, x) > ALONE for x in self.flat[:, members].T]
+        return found
 
     def summary(self) -> str:
         """A few lines: how it was sampled, and what the diagnosis says."""

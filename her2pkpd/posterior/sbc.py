@@ -73,6 +73,11 @@ class Calibration:
     divergent: float
     settings: SbcSettings
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether fewer plates were done than asked for."""
+        return len(self.ranks) + self.failed < self.settings.plates
+
     def histogram(self, i: int) -> np.ndarray:
         """(bins,) counts of the ranks of one unknown."""
         edges = np.linspace(-0.5, self.settings.ranked + 0.5, self.settings.bins + 1)
@@ -153,7 +158,7 @@ def calibrate(
     Args:
         problem: the fit; its wells say what is measured, their values do not matter.
         settings: how.
-        progress: called after every batch of plates with (done, planned, words).
+        progress: called every few draws with (plates done, planned, words); plates in work count in part.
         keep: file for finished batches; a run that finds one of the same `inputs` goes on from there.
         inputs: what the file belongs to.
 
@@ -175,14 +180,12 @@ def calibrate(
     try:
         for first in range(int(done), settings.plates, size):
             own = truths[first : first + size]
-            found, lost, share = _batch(objective, own, settings, first)
+            found, lost, share = _batch(objective, own, settings, first, progress)
             ranks.append(found)
             done, failed, divergent = first + len(own), failed + lost, divergent + share * len(found)
             if keep is not None:
                 counts = np.array([done, failed, divergent])
                 checkpoint.save(keep, key, {"ranks": np.concatenate(ranks), "counts": counts})
-            if progress is not None:
-                progress(int(done), settings.plates, "plates")
     except KeyboardInterrupt:
         if not ranks:
             raise
@@ -198,7 +201,7 @@ def _check(problem: FitProblem) -> None:
 
 
 def _batch(
-    objective: Objective, truths: np.ndarray, settings: SbcSettings, first: int
+    objective: Objective, truths: np.ndarray, settings: SbcSettings, first: int, progress: Progress | None
 ) -> tuple[np.ndarray, int, float]:
     """Ranks of a batch of plates (C', n), how many were lost, and the part of divergent trajectories."""
     values = simulate_plates(objective, truths, seed=settings.seed + 7919 * (first + 1))
@@ -212,7 +215,14 @@ def _batch(
         len(truths), settings.ranked * settings.thin, settings.warmup, leapfrogs=LEAPFROGS,
         seed=settings.seed + first, separate=True,
     )  # fmt: skip
-    draws = Nuts(density, around, how).run()
+
+    def tick(draw: int, draws: int, words: str) -> None:
+        if progress is not None:
+            progress(first + len(values) * draw // draws, settings.plates, words)
+
+    draws = Nuts(density, around, how).run(progress=tick)
+    if draws.v.shape[1] < how.draws:  # ranks among fewer draws would be no ranks
+        raise KeyboardInterrupt
     u = density.bounded(draws.v[:, settings.thin - 1 :: settings.thin])
     n, free = objective.n_free, objective.free
     u[..., :n], truths[:, :n] = free.coordinates(u[..., :n]), free.coordinates(truths[:, :n])

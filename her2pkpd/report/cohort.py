@@ -18,7 +18,7 @@ from her2pkpd.cohort.summary_exposure import CONFOUNDED, exposure_response
 from her2pkpd.cohort.summary_response import shares, spider, waterfall
 from her2pkpd.cohort.summary_source import STATUS, Join, Weights, batches, columns_of
 from her2pkpd.cohort.survival import kaplan_meier, survival_table
-from her2pkpd.errors import InputError, Problem, Problems
+from her2pkpd.errors import ComputationError, InputError, Problem, Problems
 from her2pkpd.report.cohort_figures import attainment_figure, bands_figure, exposure_response_figure
 from her2pkpd.report.cohort_outcome_figures import explained_figure, spider_plot, survival_figure, waterfall_plot
 from her2pkpd.report.page import Page, png
@@ -104,13 +104,23 @@ def cohort_report(
 
     Raises:
         InputError: if the folder holds no cohort, or a target is no endpoint.
+        ComputationError: if the files cannot be written.
     """
     own = _open(Path(folder), weights)
-    for name in targets or {}:
+    try:
+        return _written(own, title, targets or {})
+    except OSError as error:
+        rule = f"{folder}: the report cannot be written ({error.strerror or error})"
+        remedy = "Correct that; the same command with --resume then writes the report alone."
+        raise ComputationError(f"{rule}; the cohort itself is complete. {remedy}") from error
+
+
+def _written(own: _Folder, title: str, targets: Mapping[str, Sequence[float]]) -> list[Path]:
+    for name in targets:
         if name not in own.numbers:
             rule = f"no endpoint '{name}' in this cohort"
-            raise InputError(Problem(rule, nearest(name, own.numbers), file=str(folder), column="targets"))
-    table: Any = summarise(own.endpoints, own.numbers, weights=weights)
+            raise InputError(Problem(rule, nearest(name, own.numbers), file=str(own.path), column="targets"))
+    table: Any = summarise(own.endpoints, own.numbers, weights=own.weights)
     table.insert(2, "unit", [own.unit(x) for x in table["endpoint"]])
     table = table[table["patients"] > 0].reset_index(drop=True)
     page = Page(title)
@@ -120,7 +130,7 @@ def cohort_report(
     (own.path / "figures").mkdir(exist_ok=True)
     for old in (own.path / "figures").glob("[0-9][0-9]_*.png"):
         old.unlink()
-    for heading, parts in _sections(own, targets or {}):
+    for heading, parts in _sections(own, targets):
         page.heading(heading)
         for part in parts:
             if isinstance(part, Figure):
@@ -212,6 +222,8 @@ def _opening(page: Page, own: _Folder, table: pd.DataFrame) -> None:
             f"{sum(failed.values()):,} of {sum(status.values()):,} courses failed and are left out: {listed}.",
             kind="bad",
         )
+    for caution in own.manifest.get("cautions", []):
+        page.text(caution, kind="bad")
     if own.weights is not None:
         worth = ", ".join(f"{x:,.0f}" for x in sorted(set(table["effective"].round())))
         page.text(

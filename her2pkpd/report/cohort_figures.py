@@ -14,7 +14,7 @@ from her2pkpd.cohort.covariate_effects import NO_EFFECT
 from her2pkpd.cohort.summary_exposure import ExposureResponse
 from her2pkpd.cohort.summary_quantiles import quantiles
 from her2pkpd.cohort.vpc import VisualPredictiveCheck
-from her2pkpd.report.figures import BLUE, GREEN, GREY, ORANGE, STYLE
+from her2pkpd.report.figures import BLUE, GREEN, GREY, ORANGE, RED, STYLE
 
 COLORS = (BLUE, ORANGE, GREEN, "#7a3b8f", "#b08a2e", "#222222")
 """Of the arms, in their order."""
@@ -111,7 +111,7 @@ def _vpc_panel(axes: Axes, check: VisualPredictiveCheck, stratum: object, *, log
         known = rows["observed"].where(np.isfinite(rows["observed"]))
         axes.plot(rows["time"] / per, known, **style, label=f"observed, {100 * p:g}th percentile")
         out = rows[~rows["inside"] & np.isfinite(rows["observed"])]
-        axes.plot(out["time"] / per, out["observed"], "o", ms=6, mfc="none", color="#a4301b", zorder=4)
+        axes.plot(out["time"] / per, out["observed"], "o", ms=6, mfc="none", color=RED, zorder=4)
 
 
 def _steps(axes: Axes, rows: Any, per: float, color: str) -> None:
@@ -183,7 +183,7 @@ def exposure_response_figure(found: ExposureResponse, exposure: str, response: s
             axes.set_ylim(-0.03, 1.03)
         axes.legend(fontsize=8)
         axes.set_title("Response by quartile of exposure", loc="left")
-        figure.text(0.0, -0.01, textwrap.fill(found.warning, 108), fontsize=7, color="#a4301b", va="top")
+        figure.text(0.0, -0.01, textwrap.fill(found.warning, 108), fontsize=7, color=RED, va="top")
         layout: Any = figure.get_layout_engine()
         layout.set(rect=(0.0, 0.16, 1.0, 0.84))
         figure.texts[-1].set_position((0.01, 0.145))

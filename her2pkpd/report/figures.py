@@ -20,7 +20,7 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 110,
     "legend.frameon": False,
 }
-BLUE, ORANGE, GREY, GREEN = "#1f5a92", "#c8591a", "#8a8a8a", "#3b7d3a"
+BLUE, ORANGE, GREY, GREEN, RED = "#1f5a92", "#c8591a", "#8a8a8a", "#3b7d3a", "#a4301b"
 
 _LABELS = {"viability": "viability (fraction of untreated)", "gr": "GR value", "cell_count": "cells"}
 
@@ -47,6 +47,7 @@ def curve_axes(axes: Axes, curve: Curve) -> None:
     if len(curve.measured):
         dose, value, sd = curve.measured.T
         axes.errorbar(dose, value, np.nan_to_num(sd), fmt="o", ms=4, color=ORANGE, lw=0.8, capsize=0, label="measured")
+    _limit_marks(axes, curve)
     for name, value in curve.marks:
         _mark(axes, name, value)
     axes.set_xscale("log")
@@ -59,6 +60,20 @@ def curve_axes(axes: Axes, curve: Curve) -> None:
     axes.legend(fontsize=7, loc="best")
 
 
+def _limit_marks(axes: Axes, curve: Curve) -> None:
+    """Open triangles at limits, pointing to where the truth lies; a bar between two."""
+    dose, low, high = curve.limits.T
+    below, above = np.isneginf(low), np.isposinf(high)
+    style: dict[str, Any] = {"ms": 5, "color": ORANGE, "mfc": "none"}
+    for where, limit, marker, words in ((below, high, "v", "below this"), (above, low, "^", "above this")):
+        if where.any():
+            axes.plot(dose[where], limit[where], marker, label=words, **style)
+    between = ~below & ~above
+    if between.any():
+        middle, half = (high + low)[between] / 2, (high - low)[between] / 2
+        axes.errorbar(dose[between], middle, half, fmt="none", color=ORANGE, lw=0.8, capsize=3, label="between")
+
+
 def _mark(axes: Axes, name: str, value: float) -> None:
     if name.startswith("GRmax"):
         axes.axhline(value, color=ORANGE, lw=1, ls=":", label=f"published {name} {value:g}")
@@ -69,14 +84,13 @@ def _mark(axes: Axes, name: str, value: float) -> None:
 
 
 def _limits(curve: Curve) -> tuple[float, float]:
-    values = np.concatenate([curve.prediction, curve.measured[:, 1] if len(curve.measured) else []])
+    values = np.concatenate([curve.prediction, curve.measured[:, 1], curve.limits[:, 1:].ravel()])
     values = values[np.isfinite(values)]
     low, high = (-1.05, 1.15) if curve.readout == "gr" else (-0.05, 1.25)
-    return (
-        (min(low, float(values.min(initial=0)) * 1.05), max(high, float(values.max(initial=1)) * 1.05))
-        if len(values)
-        else (low, high)
-    )
+    if not len(values):
+        return low, high
+    edge = 0.05 * (float(values.max()) - float(values.min()))
+    return min(low, float(values.min()) - edge), max(high, float(values.max()) + edge)
 
 
 def waterfall_figure(costs: Sequence[float]) -> Figure:

@@ -20,7 +20,7 @@ from her2pkpd.fit.run import FitResult, fit
 from her2pkpd.model import diagram, equation_table
 from her2pkpd.model import parameter_table as model_parameters
 from her2pkpd.posterior.result import Posterior
-from her2pkpd.posterior.run import sample
+from her2pkpd.posterior.run import check_installed, sample
 from her2pkpd.report.baseline import baselines
 from her2pkpd.report.figures import curve_figure, published_figure, waterfall_figure
 from her2pkpd.report.identifiability import eigenvector_figure, profile_figure, section
@@ -67,6 +67,7 @@ def fit_file(
     """
     began = time.perf_counter()
     problem = load_problem(settings)
+    check_installed(problem.settings.method.sample, problem.settings.method.init)
     inputs = hash_files(problem.settings.files)
     checked = check_output(out, force=force, command="fit", inputs=inputs)
     finished = _resume(checked, inputs) if resume else []
@@ -86,18 +87,27 @@ def fit_file(
     with _bar(problem, progress) as (tick, profiled, sampled):
         result = fit(problem, progress=tick, finished=tuple(finished), on_start=keep, on_profile=profiled)
         if problem.settings.method.sample != "none" and not result.interrupted:
-            result = replace(result, posterior=sample(result, progress=sampled, keep=folder / DRAWS))
+            result = _sampled(result, folder / DRAWS, sampled)
+    failed = int(np.sum(result.evaluation.status != 0))
+    _write(result, folder)
     if not result.interrupted:
         (folder / CHECKPOINT).unlink(missing_ok=True)
         (folder / DRAWS).unlink(missing_ok=True)
-    failed = int(np.sum(result.evaluation.status != 0))
-    _write(result, folder)
     write_run(folder, _run_info(result, inputs, time.perf_counter() - began, failed))
     if failed:
         raise ComputationError(
             f"{failed} of {len(result.evaluation.status)} lanes fail at the optimum; see status in predictions.csv."
         )
     return result
+
+
+def _sampled(result: FitResult, keep: Path, progress: Drawn | None) -> FitResult:
+    """The fit with its posterior, or with what there is of it when the user stops."""
+    try:
+        posterior = sample(result, progress=progress, keep=keep)
+    except KeyboardInterrupt:
+        return replace(result, cut_short=True)
+    return replace(result, posterior=posterior, cut_short=posterior.interrupted)
 
 
 def _bytes(path: Path) -> bytes | None:

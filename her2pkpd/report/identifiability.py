@@ -18,6 +18,12 @@ from her2pkpd.report.page import Page
 _MOST = 40
 """Unknowns and profiles drawn; a figure of more cannot be read."""
 
+_ROWS = 20
+"""Directions drawn where there are more unknowns: those least known."""
+
+_SHARE = 0.3
+"""Power an unknown has in one of those, to be drawn with them."""
+
 
 def profile_figure(result: FitResult) -> Figure:
     """Every profile: how much worse the best fit with this value is, against the parabola of the Laplace interval."""
@@ -58,22 +64,32 @@ def _profile(axes: Axes, curve: ProfileCurve, half: float, at: float) -> None:
 
 
 def eigenvector_figure(objective: Objective, u: np.ndarray) -> Figure:
-    """Directions of the Fisher information as a matrix of powers, best known on top, with what is known of each."""
+    """Directions of the Fisher information as a matrix of powers, best known on top, with what is known of each.
+
+    Of more than 40 unknowns only the least known directions are drawn, and the unknowns that have a part in them.
+    """
     free = objective.free.free
     found = directions(free, data_information(curvature(objective, u)))
-    n = len(free)
+    shown, title = np.arange(len(free)), ""
+    if len(free) > _MOST:
+        found = found[-_ROWS:]
+        large = np.abs([c.powers for c in found]).max(axis=0) >= _SHARE
+        shown, title = np.flatnonzero(large), f"the {_ROWS} directions least known of {len(free)}"
+    powers = np.array([c.powers[shown] for c in found])
     with mpl.rc_context(STYLE):
-        size = float(np.clip(0.42 * n + 1.5, 4.0, 16.0))
-        figure = Figure(figsize=(size + 1.8, 0.8 * size), layout="constrained")
+        figure = Figure(
+            figsize=(float(np.clip(0.28 * len(shown) + 2.5, 5.0, 14.0)), 0.26 * len(found) + 2.0), layout="constrained"
+        )
         axes = figure.add_subplot()
-        image = axes.imshow([c.powers for c in found], cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-        small = 8 if n <= 20 else 5
-        axes.set_xticks(range(n), [f.name for f in free], rotation=60, ha="right", fontsize=small)
+        image = axes.imshow(powers, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+        names = [free[i].name for i in shown]
+        axes.set_xticks(range(len(shown)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=7.5)
         labels = [f"{c.fold:.2g}-fold" if c.fold < 1e4 else "unknown" for c in found]
-        axes.set_yticks(range(n), labels, fontsize=small)
+        axes.set_yticks(range(len(found)), labels, fontsize=7.5)
         for label, direction in zip(axes.get_yticklabels(), found, strict=True):
             label.set_color(BLUE if direction.determined else ORANGE)
         axes.set_ylabel("95 % interval of the product spans")
+        axes.set_title(title, loc="left")
         axes.spines[:].set_visible(False)
         figure.colorbar(image, ax=axes, label="power", shrink=0.7)
     return figure
@@ -83,10 +99,10 @@ def section(page: Page, found: Identifiability, figures: list[tuple[str, bytes]]
     """Add what the data determine to a report."""
     page.heading("What these data determine")
     if found.without_effect:
-        text = "Structural: these changes alter no reading of this experiment, however many wells of its kind are run."
+        text = "Structural: these alter no reading of this experiment, however many wells of its kind are run."
         page.text(text, kind="bad")
-        for change in found.without_effect:
-            page.text(f"together: {change}")
+        for change in found.no_effect():
+            page.text(change)
     if found.combinations:
         page.text("Not determined one by one, but these products are (with what their 95 % interval spans):")
         for c in found.combinations:

@@ -17,7 +17,8 @@ table { border-collapse: collapse; font-size: 13px }
 td, th { padding: .2rem .6rem; border-bottom: 1px solid #eee; text-align: left }
 td.number { text-align: right; font-variant-numeric: tabular-nums }
 th { border-bottom: 2px solid #bbb; background: #fafafa }
-.figures { display: flex; flex-wrap: wrap; gap: .5rem } .figures img { max-width: 100%; border: 1px solid #eee }
+.figures { display: flex; flex-wrap: wrap; gap: .5rem; align-items: flex-start }
+.figures img { max-width: 100%; border: 1px solid #eee }
 .scroll { overflow-x: auto } .bad { color: #a4301b; font-weight: 600 } .note { color: #666 }
 """
 

@@ -13,6 +13,7 @@ from scipy.stats import binom
 
 from her2pkpd.errors import InputError, Problem
 from her2pkpd.fit.problem import load_problem
+from her2pkpd.posterior.run import check_installed
 from her2pkpd.posterior.sbc import Calibration, Progress, SbcSettings, calibrate
 from her2pkpd.report.figures import BLUE, GREY, STYLE
 from her2pkpd.report.page import Page, png
@@ -43,6 +44,7 @@ def sbc_file(
     began = time.perf_counter()
     if plates < FEWEST:
         raise InputError(Problem(f"needs at least {FEWEST} plates", "Raise --plates.", column="--plates", value=plates))
+    check_installed("nuts")
     problem = load_problem(settings)
     how = SbcSettings(plates=plates, seed=problem.settings.method.seed)
     inputs = hash_files(problem.settings.files)
@@ -54,9 +56,10 @@ def sbc_file(
     write_run(folder, RunInfo("sbc", inputs, 0.0, "unfinished"))
     with _bar(plates, progress) as tick:
         found = calibrate(problem, how, progress=tick, keep=folder / CHECKPOINT, inputs=inputs)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    status = "interrupted" if found.interrupted else "ok"
     _write(found, folder)
-    status = "ok" if len(found.ranks) + found.failed == plates else "interrupted"
+    if not found.interrupted:
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     seconds = time.perf_counter() - began
     more = {"plates": len(found.ranks), "failed_plates": found.failed, "divergent": found.divergent}
     write_run(folder, RunInfo("sbc", inputs, seconds, status, problem.model.hash, seed=how.seed, more=more))

@@ -1,6 +1,5 @@
 """Simulate patients: one typical, or many drawn from a population."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,18 +19,15 @@ from her2pkpd.mechanisms.disposition import Structure, central, depot, plasma
 from her2pkpd.mechanisms.released import cycle
 from her2pkpd.model import Model
 from her2pkpd.settings import nearest
+from her2pkpd.simulate.caution import planned, warn
 from her2pkpd.simulate.overrides import overrides
 from her2pkpd.simulate.patient_scenario import PatientDose, PatientScenario
 from her2pkpd.simulate.well import Simulation
 from her2pkpd.systems.patient import PatientDrug, patient_model
-from her2pkpd.units import convert, quantity
+from her2pkpd.units import convert
 
 DOSING = ("F", "tlag")
 """Parameters that act on the dose and not in the model."""
-
-
-class ValidityWarning(UserWarning):
-    """A simulation leaves the range its pharmacokinetic model was estimated in."""
 
 
 def simulate_patient(
@@ -51,7 +47,7 @@ def simulate_patient(
         InputError: for parameters and variables the model does not have.
 
     Warns:
-        ValidityWarning: where a model is used outside the doses it was estimated from.
+        ValidityWarning: for doses that were not studied in people, or that a model was not estimated from.
     """
     batch, variables, status = prepare_patient(scenario)
     solution = solve(batch, options or _OPTIONS, engine=engine)
@@ -205,22 +201,8 @@ def _amount(dose: PatientDose, number: int) -> Any:
 
 
 def _warn(scenario: PatientScenario, covariates: Sequence[Mapping[str, Any]]) -> None:
-    for dose in scenario.doses:
-        for valid in dose.model.validity:
-            if valid.quantity != "dose":
-                continue
-            masses = np.array([dose.regimen.amount.micrograms(c["weight"], c.get("bsa", 1.7)) for c in covariates])
-            if valid.unit.endswith("/kg"):
-                masses = masses / np.array([c["weight"] for c in covariates])
-            sizes = masses / quantity(f"1 {valid.unit.removesuffix('/kg')}", "ug")
-            if np.any(sizes < valid.low * (1 - 1e-9)) or np.any(sizes > valid.high * (1 + 1e-9)):
-                worst = sizes[np.argmax(np.maximum(valid.low - sizes, sizes - valid.high))]
-                warnings.warn(
-                    f"{dose.drug.name} at {worst:.3g} {valid.unit} is outside {valid.low:g} to {valid.high:g} "
-                    f"{valid.unit}, where {dose.model.name} holds: {valid.reason}.",
-                    ValidityWarning,
-                    stacklevel=4,
-                )
+    weight, bsa = (np.array([c.get(k, usual) for c in covariates]) for k, usual in (("weight", 70.0), ("bsa", 1.7)))
+    warn([given for dose in scenario.doses for given in planned(dose, weight, bsa)], stacklevel=4)
 
 
 def _variables(scenario: PatientScenario, model: Model, problems: Problems) -> list[str]:

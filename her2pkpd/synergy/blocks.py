@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from her2pkpd.data.grouping import groups
+from her2pkpd.data.limits import refuse_limits
 from her2pkpd.data.plate import PLATE_COLUMNS, Plate
 from her2pkpd.data.plate_rules import canonical_wells
 from her2pkpd.data.table import Source, Table, read_table
@@ -23,6 +24,9 @@ from her2pkpd.units import convert
 
 MIN_DOSES = 3
 """Doses above zero a drug needs for its curve, and so for Loewe, ZIP, Chou-Talalay and every surface."""
+
+
+_NEEDS = "Scores of synergy need"
 
 
 class Response(StrEnum):
@@ -145,10 +149,11 @@ def read_blocks(source: Plate | Source) -> list[Block]:
             missing where responses are counts or signals, or no well that holds two drugs.
     """
     if isinstance(source, Plate):
-        wells, units, name = source.frame, None, source.name
+        wells, units, name = source.values_only(_NEEDS).frame, None, source.name
     else:
         table = read_table(source, PLATE_COLUMNS)
         wells = canonical_wells(table, None, None, None, repeats=True)
+        refuse_limits(wells, table.problems, _NEEDS)
         units = _units(table, wells)
         table.raise_any()
         name = table.name

@@ -77,7 +77,8 @@ def library_draws(drugs: Sequence[Drug], n: int, *, seed: int = 0) -> dict[str, 
     """
     rng = np.random.default_rng(seed)
     own = f"{POPULATION}."
-    known = {n: q for n, q in known_quantities(drugs).items() if not n.startswith(own) or n == f"{own}a_li"}
+    antibodies = [d for d in drugs if d.binding]
+    known = {n: q for n, q in known_quantities(antibodies).items() if not n.startswith(own) or n == f"{own}a_li"}
     drawn = {name: x for name, q in known.items() if len(x := _drawn(q, rng.normal(size=n)))}
     single = [drawn[name] for d in drugs if (name := f"{d.name}.internalisation_ratio") in drawn]
     if PAIR in drawn and single:

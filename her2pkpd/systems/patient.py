@@ -16,7 +16,8 @@ from her2pkpd.mechanisms.signalling import quasi_steady_signalling
 from her2pkpd.model import Builder, Model
 from her2pkpd.systems.conjugates import Cytotoxics, cytotoxics
 from her2pkpd.systems.sourced import sourced
-from her2pkpd.systems.well import CELL, GLOBAL, drug_parameters
+from her2pkpd.systems.tumour_signal import exposure_ratio, signal_parameters, stromal_ligand
+from her2pkpd.systems.well import GLOBAL, drug_parameters
 from her2pkpd.units import AVOGADRO
 
 TUMOUR = "tumour"
@@ -102,7 +103,7 @@ def add_signalling_tumour(build: Builder, given: Sequence[PatientDrug], own: Map
     _tumour_parameters(build, own, toxins)
     _cells(build)
     if ligands:
-        _stromal_ligand(build, own["NRG1"])
+        stromal_ligand(build, own["NRG1"])
     for drug in drugs:
         drug_parameters(build, drug)
     toxins.in_medium(build)
@@ -122,21 +123,11 @@ def add_signalling_tumour(build: Builder, given: Sequence[PatientDrug], own: Map
     for kinase in ("HER2", "EGFR"):
         reached = [Inhibitor(d.name, d.kinases[kinase].mode) for d in inhibitors if kinase in d.kinases]
         kinase_inhibition(build, TUMOUR, kinase, reached)
-    quasi_steady_signalling(build, TUMOUR, ligands=ligands)
+    quasi_steady_signalling(build, TUMOUR, ligands=ligands, altered=True)
     crowding(build, [TUMOUR])
     toxic = [d.name for d in inhibitors if d.off_target]
-    signal_driven_growth(build, TUMOUR, toxic=toxic, damaged=bool(toxins.payloads))
+    signal_driven_growth(build, TUMOUR, toxic=toxic, damaged=bool(toxins.payloads), altered=True)
     toxins.in_cells(build, TUMOUR, states)
-
-
-def exposure_ratio(drug: Drug) -> float:
-    """Concentration in culture medium that frees as much inhibitor as a concentration of one does in plasma.
-
-    Cell constants are those of medium with 10 % serum. Binding is taken as proportional to protein, so that
-    fu_medium = 1/(1 + 0.1*(1/fu - 1)), and the ratio is fu/fu_medium.
-    """
-    unbound = drug.plasma["fu"].canonical if "fu" in drug.plasma else 1.0
-    return unbound * (1.0 + 0.1 * (1.0 / unbound - 1.0))
 
 
 def _cells(build: Builder) -> None:
@@ -149,14 +140,6 @@ def _cells(build: Builder) -> None:
     interstitium(build, TUMOUR)
 
 
-def _stromal_ligand(build: Builder, concentration: float) -> None:
-    """NRG1 made by the tissue around the cells, as fast as it is lost: constant in the interstitium."""
-    for name in ("a_ld", "K_NRG1"):
-        sourced(build, name, load_parameters()[name])
-    build.parameter("tumour.NRG1", concentration, "nM")
-    build.quantity("NRG1", lambda s, p: p["tumour.NRG1"], "nM", "NRG1 around the tumour's cells")
-
-
 def _tumour_parameters(build: Builder, own: Mapping[str, float], toxins: Cytotoxics) -> None:
     table = load_parameters()
     for name in GLOBAL:
@@ -165,8 +148,6 @@ def _tumour_parameters(build: Builder, own: Mapping[str, float], toxins: Cytotox
         sourced(build, name, table[name])
     for name, unit in (("HER2", "copies/cell"), ("doubling_time", "h"), ("initial_volume", "L")):
         build.parameter(f"tumour.{name}", own.get(name, table[f"tumour.{name}"].canonical), unit)
-    for name in CELL:
-        key = f"tumour.{name}" if f"tumour.{name}" in table else f"cell.{name}"
-        build.parameter(f"tumour.{name}", own.get(name, table[key].canonical), table[key].canonical_unit)
+    signal_parameters(build, TUMOUR, own)
     slow = {f"{payload}.kmax": table["tumour.kmax"].canonical for payload in toxins.payloads}
     toxins.cell_parameters(build, TUMOUR, {**slow, **own})

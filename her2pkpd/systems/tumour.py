@@ -13,6 +13,8 @@ from her2pkpd.mechanisms.tumour_growth import tumour_growth
 from her2pkpd.model import Builder, Expression
 from her2pkpd.systems.conjugates import DEBRIS, Cytotoxics, cell_sensitivities, cytotoxics
 from her2pkpd.systems.sourced import sourced
+from her2pkpd.systems.tumour_signal import GLOBAL as SIGNAL_GLOBAL
+from her2pkpd.systems.tumour_signal import inhibitors_in_tumour, signal_parameters, signalling_cells, stromal_ligand
 from her2pkpd.units import AVOGADRO
 
 TRANSPORT = tuple(f"tumour.{x}{kind}" for kind in ("", "_payload") for x in ("P", "D", "epsilon"))
@@ -31,6 +33,24 @@ class Feed:
 
     concentration: Expression
     species: str = ""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The HER2 signal in a tumour of several populations.
+
+    Attributes:
+        populations: those whose division depends on it; inhibitors harm the others off the HER2 family only.
+        NRG1: around the cells, nM, or None where the model has none.
+    """
+
+    populations: tuple[str, ...]
+    NRG1: float | None = None
+
+    @property
+    def ligands(self) -> tuple[str, ...]:
+        """Ligands around the cells."""
+        return () if self.NRG1 is None else ("NRG1",)
 
 
 def shells(number: int = 0) -> Shells:
@@ -55,7 +75,7 @@ def _is_kill(name: str, species: str) -> bool:
     return name.startswith(f"tumour.{species}.") and name.endswith(".kmax")
 
 
-def add_tumour(
+def add_tumour(  # noqa: PLR0913 - the parts of a tumour are chosen one by one
     build: Builder,
     drugs: Sequence[Drug],
     populations: Mapping[str, Mapping[str, float]],
@@ -65,12 +85,13 @@ def add_tumour(
     volume: float,
     explicit_dar: bool = False,
     ledger: bool = False,
+    signal: Signal | None = None,
 ) -> Cytotoxics:
     """Add a tumour to a model.
 
     Args:
         build: the model; must hold ``klin`` (L/h) and ``Vmax`` (L).
-        drugs: antibodies, ADCs and payloads that may reach it.
+        drugs: antibodies, ADCs, payloads and, with a `signal`, kinase inhibitors that may reach it.
         populations: per population ``HER2`` (copies/cell), ``doubling_time`` (h), ``share`` of the cells, and what
             `her2pkpd.systems.conjugates.Cytotoxics.cell_parameters` takes.
         geometry: the shells.
@@ -78,14 +99,18 @@ def add_tumour(
         volume: of the tumour at time zero, L.
         explicit_dar: give every payload number of a conjugate a species of its own.
         ledger: book payload that leaves with blood, drained fluid and debris in species of their own, for balances.
+        signal: the HER2 signal of its cells; None means that payload alone acts on them.
 
     Returns:
         The ADCs and payloads of the tumour. Outputs: ``tumour.volume``, and per population and shell (``HER2+@1``)
-        what a well has per population, ``signal`` and kinases excepted.
+        what a well has per population; ``signal`` and kinases only of populations that depend on them.
     """
     toxins = cytotoxics(drugs, explicit_dar=explicit_dar)
     proteins = [*{d.name: d for d in (*(x for x in drugs if x.kind == "antibody"), *toxins.antibodies)}.values()]
+    inhibitors = [d for d in drugs if d.kind == "tki"] if signal else []
     _parameters(build, proteins, volume)
+    if signal:
+        _signal_parameters(build, signal, inhibitors, populations)
     toxins.parameters(build)
     for name, own in populations.items():
         build.parameter(f"{name}.HER2", own["HER2"], "copies/cell")
@@ -108,7 +133,11 @@ def add_tumour(
             antibody_in_medium(build, f"{drug.name}{place(i)}", compartment=fluid("protein", i))
         toxins.species(build, place(i), antibody=fluid("protein", i), payload=fluid("payload", i))
         for name in names:
-            _cells(build, f"{name}{place(i)}", states, toxins, ledger=DEBRIS if ledger else "")
+            here = f"{name}{place(i)}"
+            driven = signal is not None and name in signal.populations
+            if signal and driven:
+                signalling_cells(build, here, inhibitors, ligands=signal.ligands)
+            _cells(build, here, states, toxins, driven, inhibitors, ledger=DEBRIS if ledger else "")
     _exchange(build, geometry, [d.name for d in proteins], toxins, feeds, ledger=ledger)
     return toxins
 
@@ -139,11 +168,32 @@ def _population(build: Builder, name: str, shell: int, share: float) -> None:
     build.compartment(surface(here), lambda s, p: s[cells] * p[f"{name}.HER2"] * (1e9 / AVOGADRO), count=cells)
 
 
-def _cells(build: Builder, here: str, states: Sequence[ReceptorState], toxins: Cytotoxics, *, ledger: str) -> None:
+def _signal_parameters(
+    build: Builder, signal: Signal, inhibitors: Sequence[Drug], populations: Mapping[str, Mapping[str, float]]
+) -> None:
+    table = load_parameters()
+    for name in SIGNAL_GLOBAL:
+        sourced(build, name, table[name])
+    inhibitors_in_tumour(build, inhibitors)
+    if signal.ligands:
+        stromal_ligand(build, signal.NRG1 or 0.0)
+    for name, own in populations.items():
+        if name in signal.populations:
+            signal_parameters(build, name, own)
+        else:
+            default = table["cell.tolerance"]
+            build.parameter(f"{name}.tolerance", own.get("tolerance", default.canonical), default.canonical_unit)
+
+
+def _cells(
+    build: Builder, here: str, states: Sequence[ReceptorState], toxins: Cytotoxics, driven: bool,
+    inhibitors: Sequence[Drug], *, ledger: str,
+) -> None:  # fmt: skip
     her2_turnover(build, here, states, cargo=toxins.cargo(here))
     epitope_binding(build, here, states)
     her2_read_outs(build, here, states)
-    tumour_growth(build, here)
+    toxic = [d.name for d in inhibitors if d.off_target]
+    tumour_growth(build, here, driven=driven, toxic=toxic, damaged=bool(toxins.payloads))
     toxins.in_cells(build, here, states, ledger=ledger)
 
 

@@ -2,8 +2,8 @@
 
 "signal" is the one-population tumour of `her2pkpd.systems.patient`, driven by the HER2 signal. "populations" is the
 tumour of `her2pkpd.systems.tumour`: HER2-positive and negative cells in zones around capillaries, killed by payloads
-that also reach the neighbours. Plasma takes no notice of either: population pharmacokinetics describe all that a body
-does.
+that also reach the neighbours; with `TumourModel.signal` the positive ones depend on the HER2 signal too. Plasma takes
+no notice of either: population pharmacokinetics describe all that a body does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from her2pkpd.mechanisms.krogh import Shells, place
 from her2pkpd.mechanisms.population import count
 from her2pkpd.model import Builder, Model, Scope
 from her2pkpd.systems.patient import PatientDrug, add_plasma, add_signalling_tumour
-from her2pkpd.systems.tumour import Feed, add_tumour, shells
+from her2pkpd.systems.tumour import Feed, Signal, add_tumour, shells
 
 POSITIVE, NEGATIVE = "HER2+", "HER2-"
 TumourKind = Literal["none", "signal", "populations"]
@@ -31,12 +31,15 @@ class TumourModel:
     Attributes:
         kind: "none", "signal" or "populations".
         zones: of "populations": 1 is well mixed, 2 a perivascular quarter and the rest, more are equal shells.
-        ligand: of "signal": whether there is NRG1 around the cells.
+        signal: of "populations": whether division of the positive cells depends on the HER2 signal, which antibodies
+            and kinase inhibitors act on; otherwise payload alone acts on cells.
+        ligand: whether there is NRG1 around the cells, where there is a signal.
         values: own constants by name, canonical units, as `her2pkpd.systems.patient.patient_model` takes them.
     """
 
     kind: TumourKind = "none"
     zones: int = 1
+    signal: bool = False
     ligand: bool = False
     values: Mapping[str, float] = field(default_factory=dict)
 
@@ -62,10 +65,11 @@ def virtual_patient(drugs: Sequence[PatientDrug], tumour: TumourModel | None = N
     Returns:
         The `Model`. Doses go to ``central.<drug>`` or ``depot.<drug>``, nmol. Outputs: ``plasma.<x>`` (nM) and
         ``auc.<x>`` (nM*h) of every drug and released payload, ``tumour.volume``, and what the tumour has besides;
-        in "populations" also ``occupancy.<drug>.HER2+``, the mean over the zones, weighted by cells.
+        in "populations" also ``occupancy.<drug>.HER2+``, and with a signal ``signal.HER2+``, ``pAKT.HER2+`` and
+        ``pERK.HER2+``: means over the zones, weighted by cells.
 
     Raises:
-        InputError: for a kinase inhibitor and a tumour of kind "populations", which has no signal.
+        InputError: for a kinase inhibitor and a tumour of kind "populations" without a signal.
     """
     tumour = tumour or TumourModel()
     build = Builder("virtual patient")
@@ -85,21 +89,25 @@ def virtual_patient(drugs: Sequence[PatientDrug], tumour: TumourModel | None = N
 
 def _populations(build: Builder, drugs: Sequence[PatientDrug], tumour: TumourModel, circulating: Sequence[str]) -> None:
     inhibitors = [given.drug.name for given in drugs if given.drug.kind == "tki"]
-    if inhibitors:
-        rule = f"a tumour of kind 'populations' has no signal that {', '.join(inhibitors)} could inhibit"
-        raise InputError(Problem(rule, 'Use kind = "signal".', column="tumour.kind"))
+    if inhibitors and not tumour.signal:
+        rule = f"without a signal there is nothing that {', '.join(inhibitors)} could inhibit"
+        raise InputError(Problem(rule, "Leave out signal = false.", column="tumour.signal"))
     table = load_parameters()
     for key in ("klin", "Vmax"):
         q = table[f"tumour.human.{key}"]
         build.parameter(key, q.canonical, q.canonical_unit)
     feeds = {x: Feed(lambda s, p, x=x: s[plasma(x)]) for x in circulating}
     geometry = tumour.geometry()
+    nrg1 = tumour.values.get("NRG1", 0.0) if tumour.ligand else None
     toxins = add_tumour(
         build, [given.drug for given in drugs], population_constants(), geometry, feeds,
-        volume=table["tumour.initial_volume"].canonical,
+        volume=table["tumour.initial_volume"].canonical, signal=Signal((POSITIVE,), nrg1) if tumour.signal else None,
     )  # fmt: skip
-    for name in dict.fromkeys([*(d.name for d in toxins.antibodies), *(d.name for d in toxins.drugs)]):
-        _mean_occupancy(build, name, geometry)
+    given = [x.drug.name for x in drugs if x.drug.kind == "antibody"]
+    for name in dict.fromkeys([*(d.name for d in toxins.antibodies), *(d.name for d in toxins.drugs), *given]):
+        _mean(build, f"occupancy.{name}", "1", f"fraction of HER2 on positive cells carrying {name}", geometry)
+    for name in ("signal", "pAKT", "pERK") if tumour.signal else ():
+        _mean(build, name, "relative to untreated", f"{name} of positive cells", geometry)
 
 
 def population_constants() -> dict[str, dict[str, float]]:
@@ -114,14 +122,15 @@ def _is_kill(name: str) -> bool:
     return name.startswith("tumour.human.") and name.endswith(".kmax")
 
 
-def _mean_occupancy(build: Builder, drug: str, geometry: Shells) -> None:
+def _mean(build: Builder, name: str, unit: str, text: str, geometry: Shells) -> None:
+    """A quantity of the positive cells, averaged over the zones."""
     places = [f"{POSITIVE}{place(i)}" for i in range(1, geometry.count + 1)]
-    if not all(build.has(f"occupancy.{drug}.{x}") for x in places):
+    if not all(build.has(f"{name}.{x}") for x in places):
         return
 
     def mean(s: Scope, p: Scope) -> Any:
         cells = [s[count(x)] for x in places]
-        held = [n * s[f"occupancy.{drug}.{x}"] for n, x in zip(cells, places, strict=True)]
+        held = [n * s[f"{name}.{x}"] for n, x in zip(cells, places, strict=True)]
         return sum(held[1:], held[0]) / sum(cells[1:], cells[0])
 
-    build.quantity(f"occupancy.{drug}.{POSITIVE}", mean, "1", f"fraction of HER2 on positive cells carrying {drug}")
+    build.quantity(f"{name}.{POSITIVE}", mean, unit, text)

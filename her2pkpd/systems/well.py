@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from her2pkpd.library import CellLine, Drug, load_parameters
+from her2pkpd.library import CellLine, Drug, Quantity, load_parameters
 from her2pkpd.mechanisms.adcc import adcc_rate
 from her2pkpd.mechanisms.antibody import antibody_in_medium, epitope_binding
 from her2pkpd.mechanisms.disposition import AMOUNTS, amounts
@@ -167,16 +167,23 @@ def drug_parameters(build: Builder, drug: Drug) -> None:
     """A drug's state in the fluid around the cells, and the constants of its mechanism."""
     if drug.kind in ("adc", "payload"):
         return
-    if drug.kind == "antibody":
-        antibody_in_medium(build, drug.name)
-        sourced(build, f"{drug.name}.kon", drug.binding["kon"])
-        sourced(build, f"{drug.name}.KD", drug.binding["KD"])
-        sourced(build, f"{drug.name}.internalisation_ratio", drug.binding["internalisation_ratio"])
-        return
-    inhibitor_in_medium(build, drug.name)
+    medium = antibody_in_medium if drug.kind == "antibody" else inhibitor_in_medium
+    medium(build, drug.name)
+    mechanism_constants(build, drug)
+
+
+def mechanism_constants(build: Builder, drug: Drug) -> None:
+    """The constants of an antibody or inhibitor, without its state in the medium."""
+    for name, value in drug_constants(drug).items():
+        sourced(build, name, value)
+
+
+def drug_constants(drug: Drug) -> dict[str, Quantity]:
+    """The library's numbers of what a drug does to its receptor and beside it, by model parameter."""
+    if drug.binding:
+        return {f"{drug.name}.{name}": drug.binding[name] for name in ("kon", "KD", "internalisation_ratio")}
+    found = {}
     for kinase, constants in drug.kinases.items():
         names = ("Ki", "koff") if constants.mode == "reversible" else ("KI", "kinact")
-        for name in names:
-            sourced(build, f"{drug.name}.{kinase}.{name}", constants.constants[name])
-    for name, value in (drug.off_target or {}).items():
-        sourced(build, f"{drug.name}.{name}_off", value)
+        found |= {f"{drug.name}.{kinase}.{name}": constants.constants[name] for name in names}
+    return found | {f"{drug.name}.{name}_off": value for name, value in drug.off_target.items()}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,8 +12,10 @@ from her2pkpd.cohort.people import draw_people, volume_of
 from her2pkpd.cohort.randomness import normals, uniforms
 from her2pkpd.cohort.read import read_cohort
 from her2pkpd.cohort.response import sum_of_diameters
+from her2pkpd.cohort.tables import read_patients, read_posterior
 from her2pkpd.cohort.trial import build_trial
-from her2pkpd.library import load_drug
+from her2pkpd.errors import InputError
+from her2pkpd.library import load_drug, load_parameters
 from her2pkpd.library.populations import load_population
 from tests.cohort.cohorts import TDXD, TRASTUZUMAB, TUMOUR, plasma, write
 
@@ -147,15 +150,20 @@ def test_draws_of_a_posterior_stay_joint(tmp_path):
     assert len(np.unique(row)) > 100
 
 
-def test_alterations_lessen_dependence_on_the_signal(tmp_path):
-    tumour = '[tumour]\nkind = "signal"\nPTEN_loss = 0.3\nPIK3CA_mutation = 0.4\n'
+@pytest.mark.parametrize(("kind", "cells"), [("signal", "tumour"), ("populations", "HER2+")])
+def test_alterations_raise_akt_and_free_it_of_the_receptors(tmp_path, kind, cells):
+    tumour = f'[tumour]\nkind = "{kind}"\nPTEN_loss = 0.3\nPIK3CA_mutation = 0.4\n'
     trial = build_trial(plasma(tmp_path, TRASTUZUMAB, size=4000, rest=tumour))
     people = draw_people(trial.settings, trial.defaults, range(4000))
     lost, mutated = people.labels["PTEN_loss"], people.labels["PIK3CA_mutation"]
     assert lost.mean() == pytest.approx(0.3, abs=0.03)
     assert mutated.mean() == pytest.approx(0.4, abs=0.03)
-    w = people.parameters["tumour.w"] / trial.defaults["tumour.w"]
-    np.testing.assert_allclose(w, np.where(lost, 0.5, 1.0) * np.where(mutated, 0.7, 1.0))
+    table = load_parameters()
+    for name in ("AKT_gain", "AKT_free"):
+        keys = {(0, 0): "tumour", (1, 0): "tumour.PTEN_loss", (0, 1): "tumour.PIK3CA_mutation",
+                (1, 1): "tumour.PTEN_loss.PIK3CA_mutation"}  # fmt: skip
+        expected = [table[f"{keys[a, b]}.{name}"].canonical for a, b in zip(lost, mutated, strict=True)]
+        np.testing.assert_array_equal(people.parameters[f"{cells}.{name}"], expected)
 
 
 def test_parallel_arms_are_drawn_by_lot(tmp_path):
@@ -164,3 +172,33 @@ def test_parallel_arms_are_drawn_by_lot(tmp_path):
     people = draw_people(trial.settings, trial.defaults, range(4000))
     assert people.arm is not None
     assert people.arm.mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_draws_of_a_fit_are_found_by_cell_line_and_in_their_units(tmp_path):
+    rng = np.random.default_rng(1)
+    lines, kint = rng.random((2, 5, 2)), rng.random((2, 5))
+    posterior = xr.Dataset(
+        {
+            "DXd.kc50": (("chain", "draw", "cell_line"), lines, {"units": "uM"}),
+            "kint": (("chain", "draw"), kint, {"units": "1/d"}),
+            "curves": (("chain", "draw", "cell_line", "time"), np.zeros((2, 5, 2, 3))),
+        },
+        coords={"cell_line": ["NCI-N87", "SK-BR-3"]},
+    )
+    path = tmp_path / "posterior.nc"
+    xr.DataTree.from_dict({"/posterior": posterior}).to_netcdf(path, engine="h5netcdf")
+    found = read_posterior(path, {"HER2+.DXd.kc50": "SK-BR-3.DXd.kc50", "kint": "kint"})
+    np.testing.assert_allclose(found["HER2+.DXd.kc50"], 1000.0 * lines[..., 1].ravel())
+    np.testing.assert_allclose(found["kint"], kint.ravel() / 24.0)
+    with pytest.raises(InputError, match=r"no 'kc50'.*NCI-N87.DXd.kc50, SK-BR-3.DXd.kc50, kint"):
+        read_posterior(path, {"HER2+.DXd.kc50": "kc50"})
+
+
+def test_parameters_of_a_table_may_have_another_unit(tmp_path):
+    write(tmp_path, "weight [kg],T-DXd.CL [L/d],T-DXd.Vc\n68,0.48,3\n", "own.csv")
+    found = read_patients(tmp_path / "own.csv")
+    assert found["T-DXd.CL"].tolist() == pytest.approx([0.02])
+    assert found["T-DXd.Vc"].tolist() == [3.0]
+    write(tmp_path, "weight [kg],T-DXd.CL [blue/d]\n68,0.48\n", "own.csv")
+    with pytest.raises(InputError, match=r"T-DXd.CL \[blue/d\].*unknown unit"):
+        read_patients(tmp_path / "own.csv")

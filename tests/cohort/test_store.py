@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,44 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_computed(
         locked.mkdir(mode=0o500)
         assert main(["cohort", str(made[0]), "--out", str(locked / "out"), "--engine", "kernel"]) == 2
         assert "Permission denied" in capsys.readouterr().err
+
+
+def test_a_report_on_a_full_disk_leaves_the_cohort(made, tmp_path, monkeypatch, capsys):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out = tmp_path / "out"
+    shutil.copytree(made[1], out)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main(["cohort", str(made[0]), "--out", str(out), "--engine", "kernel", "--resume", "--quiet"]) == 3
+    said = capsys.readouterr().err
+    assert "the report cannot be written (No space left on device); the cohort itself is complete" in said
+    assert contents(made[1]).items() <= contents(out).items()
+
+
+def test_a_lock_that_was_removed_is_no_lock(tmp_path):
+    with store.held(tmp_path):
+        (tmp_path / "cohort.lock").unlink()
+        (tmp_path / "cohort.lock").write_text("")
+        handle = os.open(tmp_path / "cohort.lock", os.O_RDWR)
+        assert store._is_still(tmp_path / "cohort.lock", handle)
+        os.close(handle)
+        handle = os.open(tmp_path / "cohort.lock", os.O_RDWR)
+        (tmp_path / "cohort.lock").unlink()
+        assert not store._is_still(tmp_path / "cohort.lock", handle)
+        os.close(handle)
+
+
+def test_going_on_does_not_choose_the_tolerance_again(tmp_path, monkeypatch):
+    path = write(tmp_path, TUMOUR.replace("[solver]\nrtol = 0.02\n", "").replace("size = 250", "size = 20"))
+    one = Resources("kernel", 1)
+    cohort_file(path, tmp_path / "out", resources=one)
+    before = contents(tmp_path / "out")
+    part = tmp_path / "out" / "endpoints.parquet" / "part-00000.parquet"
+    part.write_bytes(part.read_bytes()[:100])
+    monkeypatch.setattr("her2pkpd.cohort.tuning.CANDIDATES", ())
+    assert cohort_file(path, tmp_path / "out", resume=True, resources=one)["computed"] == 20
+    assert contents(tmp_path / "out") == before
 
 
 def test_what_comes_back(made):

@@ -93,7 +93,7 @@ def test_ptx_is_one_kernel_without_calls_in_double_precision():
 def test_scratch_memory_that_does_not_fit_stays_memory(monkeypatch):
     monkeypatch.setattr(gpu, "LARGEST", 0)
     batch = exact_batch("absorption")
-    request = gpu.request_for(batch.model, USUAL, None, None)
+    request = gpu.request_for(batch.model, batch.segments, USUAL, None, None)
     text, shape = gpu.program(request, batch.model.flux_tape, batch.segments.inputs)
     assert not shape.registers
     found = nvptx.ptx(device_text(text, shape), "sm_90")
@@ -116,7 +116,7 @@ def test_the_assembler_takes_it_and_reports_what_it_needs():
 @needs_assembler
 def test_the_assembler_takes_tangents():
     batch = exact_batch("absorption")
-    request = gpu.request_for(batch.model, USUAL, dosing_directions("absorption"), None)
+    request = gpu.request_for(batch.model, batch.segments, USUAL, dosing_directions("absorption"), None)
     text, shape = gpu.program(request, batch.model.flux_tape, batch.segments.inputs)
     assert nvptx.assemble(nvptx.ptx(device_text(text, shape), "sm_90"), "sm_90")[0]
 
@@ -125,7 +125,7 @@ def test_the_assembler_takes_tangents():
 def test_cards_old_and_new_have_code(capability):
     arch = nvptx.architecture(*capability)
     batch = exact_batch("one compartment")
-    request = gpu.request_for(batch.model, USUAL, None, None)
+    request = gpu.request_for(batch.model, batch.segments, USUAL, None, None)
     text, shape = gpu.program(request, batch.model.flux_tape, batch.segments.inputs)
     assert f".target {arch}" in nvptx.ptx(device_text(text, shape), arch)
 
@@ -133,7 +133,7 @@ def test_cards_old_and_new_have_code(capability):
 def test_compiled_kernels_are_kept_on_disk(tmp_path, monkeypatch):
     monkeypatch.setenv("HER2PKPD_CACHE", str(tmp_path))
     batch = exact_batch("one compartment")
-    request = gpu.request_for(batch.model, Options(), None, None)
+    request = gpu.request_for(batch.model, batch.segments, Options(), None, None)
     flux, inputs = batch.model.flux_tape, batch.segments.inputs
     first = gpu.compiled(request, flux, inputs, "sm_90")
     monkeypatch.setattr(gpu, "program", None)

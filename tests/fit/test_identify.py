@@ -214,3 +214,36 @@ def test_wells_of_one_line_determine_the_product_and_those_of_another_its_factor
     assert found.table["combination"].tolist()[:2] == ["lapatinib.IC50_off × BT-474.tolerance"] * 2
     both, truth = toxicity(("BT-474", "SK-BR-3"))
     assert identify(both, best(both, truth)).table["verdict"].tolist() == [DETERMINED] * 3
+
+
+def test_products_are_written_with_the_unknowns_that_matter():
+    # Three unknowns known by their products with a fourth, and each also a little by a fifth.
+    matrix = np.array([[1.0, 0, 0, 1.0, 0.005], [0, 1.0, 0, 1.0, -0.01], [0, 0, 1.0, 1.0, 0.0075]])
+    covariance = np.linalg.inv(matrix.T @ matrix / 0.05**2 + np.eye(5) / 3.0**2)
+    free = Curve(names(5), np.zeros(1), None).free.free
+    found = determined_combinations(free, covariance, np.ones(5, dtype=bool))
+    assert [np.count_nonzero(c.powers) for c in found] == [2, 2, 2]
+    assert np.linalg.matrix_rank([c.powers for c in found]) == 3
+    for c in found:
+        exact = np.sqrt(c.powers @ covariance @ c.powers)
+        assert c.determined
+        assert c.sd == pytest.approx(exact)
+    # A fourth that is known by itself stands beside those it is multiplied with.
+    unknown = np.array([True, True, True, False, True])
+    beside = ~unknown
+    found = determined_combinations(free, covariance, unknown, beside)
+    assert [bool(c.powers[3]) for c in found] == [True] * 3
+
+
+def test_the_centre_of_a_pool_is_known_by_its_copies():
+    lines = ("SK-BR-3", "BT-474", "AU565", "HCC1954")
+    free = [estimate("cells.k_apo", per=("cell_line",), lower=1e-4, upper=1.0, start=0.02, pooled=1.5)]
+    wanted = signals(["viability"], DOSES, lines=lines)
+    truth = np.log([0.02, 0.03, 0.015, 0.025, 0.022])
+    values = predictions(wanted, free, truth)
+    problem = objective(observations(wanted, values, 0.01), free)
+    found = identify(problem, best(problem, truth))
+    assert found.table["parameter"].iloc[-1] == "cells.k_apo (centre)"
+    assert found.table["verdict"].tolist() == [DETERMINED] * 5
+    assert set(found.table["cause"]) == {""}
+    assert not found.without_effect

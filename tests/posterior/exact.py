@@ -49,6 +49,40 @@ def linear(n=3, wells=6, seed=3):
     return made(function, values, names=NAMES[:n]), mean, covariance
 
 
+def banana():
+    """Three unknowns a, b, c with standard normal priors; b - a^2 and c + a^3/4 are measured as 0: a curved ridge.
+
+    Returns:
+        The objective, and a start (n,) from which its mode is found.
+    """
+
+    def function(u):
+        a, b, c = u.T
+        slopes = np.zeros((len(u), 2, 3))
+        slopes[:, 0, 0], slopes[:, 0, 1] = -2 * a, 1
+        slopes[:, 1, 0], slopes[:, 1, 2] = 0.75 * a**2, 1
+        return 5.0 + np.stack([b - a**2, c + 0.25 * a**3], axis=1), slopes
+
+    return made(function, np.array([5.0, 5.0])), np.full(3, 0.1)
+
+
+def banana_moments():
+    """Of the posterior of `banana`: means (3,), mean squares (3,), and the distribution function of a.
+
+    Given a, b and c are normal; the density of a, with both integrated out, is summed on a grid.
+    """
+    shrink = 1 / (1 + SD**2)
+    a = np.linspace(-4, 4, 8001)
+    bent = np.stack([a**2, -0.25 * a**3])
+    weight = np.exp(-0.5 * a**2 - 0.5 * shrink * np.sum(bent**2, axis=0))
+    weight /= weight.sum()
+    total = np.cumsum(weight) - 0.5 * weight
+    centres = np.vstack([a, shrink * bent])
+    mean = centres @ weight
+    square = centres**2 @ weight + np.array([0.0, 1.0, 1.0]) * SD**2 * shrink
+    return mean, square, lambda x: np.interp(x, a, total)
+
+
 def problem(own, tmp_path, **method):
     """A fit problem around an objective."""
     path = tmp_path / "fit.toml"

@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from her2pkpd.posterior import checkpoint
 from her2pkpd.posterior.density import Density, laplace
 from her2pkpd.posterior.nuts import Nuts, NutsSettings
+from her2pkpd.posterior.smc import Smc
 from tests.posterior import killed
 from tests.posterior.exact import linear
 
@@ -53,9 +55,9 @@ def test_ctrl_c_keeps_what_is_drawn():
     assert found.v.shape == (2, 20, 3)
 
 
-def killed_while_sampling(folder):
+def killed_while_sampling(folder, method):
     """Start sampling in another process and kill it some rounds after its first checkpoint."""
-    command = [sys.executable, "-m", "tests.posterior.killed", str(folder)]
+    command = [sys.executable, "-m", "tests.posterior.killed", str(folder), method]
     # The same arithmetic as here: optimised code rounds differently.
     like_here = {"PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | like_here)
@@ -70,14 +72,35 @@ def killed_while_sampling(folder):
     return code
 
 
-def test_a_killed_process_leaves_a_state_that_leads_to_the_same_draws(tmp_path):
-    assert killed_while_sampling(tmp_path) == -signal.SIGKILL
+@pytest.mark.parametrize("method", ["nuts", "smc"])
+def test_a_killed_process_leaves_a_state_that_leads_to_the_same_draws(tmp_path, method):
+    assert killed_while_sampling(tmp_path, method) == -signal.SIGKILL
     kept = np.load(tmp_path / "state.npz")
-    assert 0 < int(kept["round"]) < 12
-    rest = killed.sample(tmp_path)
+    assert 0 < int(kept["round"]) < 12 if method == "nuts" else len(kept["ended"]) < 2
+    rest = killed.sample(tmp_path, method)
     alone = tmp_path / "alone"
     alone.mkdir()
-    np.testing.assert_array_equal(rest, killed.sample(alone))
+    np.testing.assert_array_equal(rest, killed.sample(alone, method))
+
+
+def test_tempering_continued_from_any_stage_makes_the_same_draws(tmp_path):
+    kept = []
+
+    def keep(arrays):
+        checkpoint.save(tmp_path / "state.npz", "mine", arrays)
+        kept.append(checkpoint.load(tmp_path / "state.npz", "mine"))
+
+    def smc():
+        return Smc(Density(linear()[0]), NutsSettings(chains=2, draws=50, seed=3))
+
+    whole = smc().run(keep=keep)
+    first = next(i for i, arrays in enumerate(kept) if len(arrays["ended"]))
+    # Within the first run, between the two, and within the second.
+    for arrays in (kept[1], kept[first], kept[first + 2]):
+        again = smc()
+        again.restore(arrays)
+        np.testing.assert_array_equal(again.run().v, whole.v)
+        assert again.finished
 
 
 def test_a_state_of_other_inputs_or_half_a_state_is_not_used(tmp_path):

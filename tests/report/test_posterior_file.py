@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 
 from her2pkpd import cli
+from her2pkpd.errors import InputError
+from her2pkpd.posterior.density import Density
 from her2pkpd.report.fit import fit_file
+from her2pkpd.report.sbc import sbc_file
 from tests.fit.problems import KI, predictions, signals
 
 DOSES = (3.0, 10.0, 30.0, 100.0, 300.0, 1e3)
@@ -105,3 +108,56 @@ def test_sbc_refuses_a_noise_level_that_cannot_be_drawn(source, tmp_path, capsys
     vague.write_text(text.replace("plate.csv", str(source / "plate.csv")), encoding="utf-8")
     assert cli.main(["sbc", str(vague), "--plates", "24", "--out", str(tmp_path / "sbc")]) == 2
     assert "prior of every noise level" in capsys.readouterr().err
+
+
+class _Stopped:
+    """A density that the user stops at one of its evaluations, deep in compiled code."""
+
+    def __init__(self, monkeypatch, at):
+        self.calls, true = 0, Density.__call__
+
+        def call(density, v, rows=None):
+            self.calls += 1
+            if self.calls == at:
+                raise KeyboardInterrupt
+            return true(density, v, rows)
+
+        monkeypatch.setattr(Density, "__call__", call)
+
+
+@pytest.mark.parametrize(("at", "draws"), [(10, None), (400, 20)])
+def test_a_sampling_stopped_anywhere_leaves_what_there_is_and_goes_on(
+    source, sampled, tmp_path, monkeypatch, capsys, at, draws
+):
+    folder = tmp_path / "results"
+    with monkeypatch.context() as patch:
+        _Stopped(patch, at)
+        assert cli.main(["fit", str(source / "fit.toml"), "--out", str(folder)]) == 130
+    said = capsys.readouterr()
+    assert "fewer draws of the posterior than asked for" in said.out
+    assert "the same command goes on from here" in said.err
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    assert (folder / "parameters.csv").exists()
+    assert (folder / "posterior.csv").exists() == (draws is not None)
+    if draws is not None:
+        assert az.from_netcdf(folder / "posterior.nc").posterior.sizes["draw"] == draws
+    assert cli.main(["fit", str(source / "fit.toml"), "--out", str(folder), "--quiet"]) == 0
+    assert not list(folder.glob("*.partial*"))
+    assert (folder / "posterior.csv").read_bytes() == (sampled[1] / "posterior.csv").read_bytes()
+
+
+def test_a_calibration_stopped_among_its_plates_is_none(source, tmp_path, monkeypatch):
+    (tmp_path / "fit.toml").write_text(SETTINGS.replace("plate.csv", str(source / "plate.csv")), encoding="utf-8")
+    _Stopped(monkeypatch, 900)
+    with pytest.raises(KeyboardInterrupt):
+        sbc_file(tmp_path / "fit.toml", tmp_path / "out", plates=24, progress=False)
+
+
+@pytest.mark.parametrize("method", ["nuts", "smc"])
+def test_a_sampler_that_is_not_installed_is_refused_before_anything_is_done(source, tmp_path, monkeypatch, method):
+    text = SETTINGS.replace("plate.csv", str(source / "plate.csv")).replace('"nuts"', f'"{method}"')
+    (tmp_path / "fit.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("her2pkpd.posterior.run.find_spec", lambda _: None)
+    with pytest.raises(InputError, match="pip install 'her2pkpd\\[bayes\\]'"):
+        fit_file(tmp_path / "fit.toml", tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 
 from her2pkpd.cli import main
-from her2pkpd.errors import InputError
+from her2pkpd.errors import InputError, ValidityWarning
 from her2pkpd.library import drug_names, load_drug
 from her2pkpd.simulate import simulate
-from her2pkpd.simulate.patient import ValidityWarning
 from her2pkpd.simulate.patient_scenario import read_patient_scenario
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "exposures.json"

@@ -7,6 +7,7 @@ each, or a plain double where width is 1. Text is several times faster to make t
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 
 def hex_double(value: float) -> str:
@@ -312,6 +313,21 @@ class Asm:
     def int(self, op: str, a: str, b: str) -> str:
         """Integer operation lane by lane."""
         return self.op(f"{op} {self.I} {a}, {b}")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What lane arithmetic is written for.
+
+    Attributes:
+        width: lanes per vector.
+        fma: whether there is a fused multiply-add.
+        special: instructions worth using, see `Asm`.
+    """
+
+    width: int
+    fma: bool = True
+    special: tuple[str, ...] = ()
 
 
 def function(name: str, arguments: Sequence[str], asm: Asm, result: str = "void", attributes: str = "") -> str:

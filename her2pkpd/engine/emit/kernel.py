@@ -7,11 +7,12 @@ which is why results do not depend on order, block or thread, bit for bit.
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from her2pkpd.engine.emit import lanes
-from her2pkpd.engine.emit.asm import function
+from her2pkpd.engine.emit.asm import Machine, function
 from her2pkpd.engine.emit.declarations import declarations
 from her2pkpd.engine.emit.lanes import MAX_STEPS, NOT_FINITE, STEP_TOO_SMALL, LaneAsm
 from her2pkpd.engine.emit.layout import Layout
@@ -44,7 +45,7 @@ def scratch_lengths(
         return max((s.index + 1 for s in slots), default=1)
 
     lengths = {"par": n_parameters, "cst": length("cst"), "y": n, "arg": n, "add": n, "infusion": n}
-    lengths |= {"lu": length("lu"), "u": method.stages * n, "f": n, "jf": n}
+    lengths |= {"lu": length("lu"), "once": length("once"), "u": method.stages * n, "f": n, "jf": n}
     lengths |= {"out": n}
     return lengths | (plan.lengths(method, n) if plan else {})
 
@@ -57,10 +58,9 @@ class KernelWriter:
         method: the Rosenbrock method.
         n: number of species.
         n_parameters: number of parameters.
-        width: lanes per vector.
-        fma: whether the target has fused multiply-add.
+        machine: what it is written for.
         plan: the tangents wanted, or None.
-        special: instructions of the target, see `Asm`.
+        saved: species to save, in this order; None saves all, as kernels with tangents must.
     """
 
     def __init__(
@@ -69,17 +69,16 @@ class KernelWriter:
         method: Method,
         n: int,
         n_parameters: int,
-        width: int,
-        fma: bool,
+        machine: Machine,
         plan: TangentPlan | None = None,
-        special: tuple[str, ...] = (),
+        saved: tuple[int, ...] | None = None,
     ) -> None:
         self.routines = routines
         self.method = method
         self.n, self.n_parameters = n, n_parameters
-        self.width, self.fma = width, fma
+        self.width, self.fma, self.special = machine.width, machine.fma, machine.special
         self.plan = plan
-        self.special = special
+        self.saved = saved
         self.layout = Layout(scratch_lengths(routines, method, n, n_parameters, plan))
         # With tangents the stage arguments are all kept, and the new state needs a place of its own.
         self.new = "new" if plan else "arg"
@@ -99,13 +98,14 @@ class KernelWriter:
         return "\n".join(parts) + declarations("\n".join(parts))
 
     def _lane_functions(self) -> list[str]:
-        layout, n, width = self.layout, self.n, self.width
+        layout, n, width, saved = self.layout, self.n, self.width, self.saved
+        row = n if saved is None else len(saved)
         plan, start = self.plan, self.routines["start"]
         tangents = (lambda a: TangentLanes(a, plan, n, start)) if plan else None
         functions = [
-            lanes.next_save(layout, n, width),
-            lanes.save_here(layout, n, width, tangents),
-            lanes.finish(layout, n, width, tangents),
+            lanes.next_save(layout, row, width),
+            lanes.save_here(layout, n, width, tangents, saved),
+            lanes.finish(layout, row, width, tangents),
             lanes.enter(layout, n, width, tangents),
             lanes.next_lane(layout, n, self.n_parameters, width, tangents),
         ]
@@ -453,10 +453,13 @@ class KernelWriter:
             if self.plan:
                 TangentLanes(a, self.plan, self.n, self.routines["start"]).store(w, a.array("dout"))
             out = a.op(f"call ptr @next_save(ptr %table, ptr %d, ptr %i, i64 {w})")
-            with a.unrolled(self.n) as k:
-                a.store_as("double", a.lane_get("out", w, k), out, k)
+            lanes.each(a, self.n, self.saved, partial(self._take, w, out))
         a.jump(head)
         a.start_block(done)
+
+    def _take(self, w: str, row: str, k: str | int, place: str | int) -> None:
+        """Copy lane w's interpolated species k to its place in the output row."""
+        self.a.store_as("double", self.a.lane_get("out", w, k), row, place)
 
     def _interpolate(self, x: str) -> None:
         """State at fraction x of the step, into `out`: a lane rarely saves twice in a step, so no row is kept."""
@@ -470,11 +473,14 @@ class KernelWriter:
                 for d in reversed(column[:-1]):
                     weight = a.fma(weight, x, a.const(d))
                 weights[a.array("u", j * n)] = a.mul(inside, weight)
-        with a.unrolled(n) as k:
+
+        def at(k: str | int, _: str | int) -> None:
             value = a.fma(x, a.load(a.array(self.new), k), a.mul(rest, a.load(a.array("y"), k)))
             for address, weight in weights.items():
                 value = a.fma(a.load(address, k), weight, value)
             a.store(value, a.array("out"), k)
+
+        lanes.each(a, n, self.saved, at)
 
 
 def _limit(a: LaneAsm, x: str, low: str, high: str) -> str:

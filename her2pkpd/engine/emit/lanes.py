@@ -72,11 +72,21 @@ def _function(name: str, asm: LaneAsm, extra: tuple[str, ...] = (), result: str 
     return function(name, [*ARGUMENTS, *extra], asm, f"internal {result}", "noinline #0")
 
 
+def each(a: Asm, n: int, saved: tuple[int, ...] | None, act: Callable[[str | int, str | int], None]) -> None:
+    """``act(k, place)`` for every species k that is saved, and its place in the row: a loop where all are."""
+    if saved is None:
+        with a.unrolled(n) as k:
+            act(k, k)
+    else:
+        for place, k in enumerate(saved):
+            act(k, place)
+
+
 Tangents = Callable[["LaneAsm"], "TangentLanes"] | None
 """Makes the writer of the tangent part of a lane function; None in a kernel without tangents."""
 
 
-def save_here(layout: Layout, n: int, width: int, tangents: Tangents) -> str:
+def save_here(layout: Layout, n: int, width: int, tangents: Tangents, saved: tuple[int, ...] | None) -> str:
     """``@save_here(w)``: save the present state at every save time that has been reached."""
     a = LaneAsm(layout, width)
     head, body, after = "head", "store", "after"
@@ -88,20 +98,19 @@ def save_here(layout: Layout, n: int, width: int, tangents: Tangents) -> str:
     if tangents:
         tangents(a).store("%w", a.array("ds"))
     out = a.op("call ptr @next_save(ptr %table, ptr %d, ptr %i, i64 %w)")
-    with a.unrolled(n) as k:
-        a.store_as("double", a.lane_get("y", "%w", k), out, k)
+    each(a, n, saved, lambda k, place: a.store_as("double", a.lane_get("y", "%w", k), out, place))
     a.jump(head)
     a.start_block(after)
     a.emit("ret void")
     return _function("save_here", a, ("i64 %w",))
 
 
-def next_save(layout: Layout, n: int, width: int) -> str:
+def next_save(layout: Layout, length: int, width: int) -> str:
     """``@next_save(w)``: address of the lane's present output row; moves on to the next save time."""
     a = LaneAsm(layout, width)
     lane, save, count = a.int_get("lane", "%w"), a.int_get("save", "%w"), a.field("n_times")
     row = a.op(f"add i64 {a.op(f'mul i64 {lane}, {count}')}, {save}")
-    out = a.at(a.field("y", "ptr"), a.op(f"mul i64 {row}, {n}"), "double")
+    out = a.at(a.field("y", "ptr"), a.op(f"mul i64 {row}, {length}"), "double")
     following = a.op(f"add i64 {save}, 1")
     a.int_set(following, "save", "%w")
     a.lane_set(hex_double(math.inf), "save_at", "%w")
@@ -111,7 +120,7 @@ def next_save(layout: Layout, n: int, width: int) -> str:
     return _function("next_save", a, ("i64 %w",), "ptr")
 
 
-def finish(layout: Layout, n: int, width: int, tangents: Tangents) -> str:
+def finish(layout: Layout, length: int, width: int, tangents: Tangents) -> str:
     """``@finish(w, status)``: write a lane's status and counts, and NaN at the save times it did not reach."""
     a = LaneAsm(layout, width)
     lane = a.int_get("lane", "%w")
@@ -120,8 +129,8 @@ def finish(layout: Layout, n: int, width: int, tangents: Tangents) -> str:
     a.store_as("i64", a.int_get("rejected", "%w"), a.field("rejected", "ptr"), lane)
     count = a.field("n_times")
     base = a.op(f"mul i64 {lane}, {count}")
-    first = a.op(f"mul i64 {a.op(f'add i64 {base}, ' + a.int_get('save', '%w'))}, {n}")
-    last = a.op(f"mul i64 {a.op(f'add i64 {base}, {count}')}, {n}")
+    first = a.op(f"mul i64 {a.op(f'add i64 {base}, ' + a.int_get('save', '%w'))}, {length}")
+    last = a.op(f"mul i64 {a.op(f'add i64 {base}, {count}')}, {length}")
     out = a.field("y", "ptr")
     with a.loop(last, first) as k:
         a.store_as("double", hex_double(math.nan), out, k)

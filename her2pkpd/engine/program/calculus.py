@@ -240,8 +240,8 @@ class LinearGraph:
             for source, weight in arriving.items():
                 self.connect(source, target, times(self.build, weight, onward))
 
-    def eliminate_all(self, vertices: Iterable[int]) -> None:
-        """Remove the given vertices, cheapest first."""
+    def eliminate_all(self, vertices: Iterable[int], unless: Callable[[int], bool] = lambda _: False) -> None:
+        """Remove the given vertices, cheapest first, save those for which `unless` holds when their turn comes."""
         waiting = set(vertices)
         heap = [(self.cost(v), v) for v in waiting]
         heapq.heapify(heap)
@@ -254,7 +254,8 @@ class LinearGraph:
                 heapq.heappush(heap, (now, vertex))
                 continue
             waiting.discard(vertex)
-            self.eliminate(vertex)
+            if not unless(vertex):
+                self.eliminate(vertex)
 
 
 def jacobian(build: TapeBuilder, outputs: Sequence[int], seeds: Sequence[int]) -> dict[tuple[int, int], int]:

@@ -68,7 +68,7 @@ class LinearSystem:
     def __init__(self, shop: Workshop, rates: Sequence[int], y: Sequence[int], dg: int) -> None:
         self.shop, self.n = shop, len(y)
         graph = LinearGraph(shop.build, rates, y)
-        graph.eliminate_all(v for v in graph.inner() if not _worth_keeping(graph, v))
+        graph.eliminate_all(graph.inner(), unless=lambda v: _worth_keeping(graph, v))
         kept, elimination = _choose(graph, y)
         graph.eliminate_all(v for v in graph.inner() if v not in kept)
         self.matrix = _matrix(graph, y, dg, sorted(kept))

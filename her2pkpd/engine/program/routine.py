@@ -1,8 +1,9 @@
 """Routines: tapes whose inputs and outputs live in named arrays, and the hoisting of what stays constant."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from her2pkpd.engine.program.quotients import share_reciprocals
 from her2pkpd.model.tape import BOOLEAN, CONST, INPUT, Node, Tape, TapeBuilder
 
 
@@ -83,6 +84,33 @@ class Workshop:
             )
         return self._varying[index]
 
+    def early(self, outputs: Iterable[int], late: Collection[int], known: Collection[int] = ()) -> list[int]:
+        """Nodes behind `outputs` that vary, but not with the inputs `late`, where they meet nodes that do.
+
+        Args:
+            outputs: nodes.
+            late: inputs that change more often.
+            known: nodes that are known already.
+        """
+        nodes = self.build.nodes
+        staged: list[bool] = []
+        for index, node in enumerate(nodes):
+            staged.append(index in late or any(staged[a] for a in node.args))
+        seen: set[int] = set()
+        meeting: set[int] = set()
+        stack = list(outputs)
+        while stack:
+            index = stack.pop()
+            if index in seen or index in known:
+                continue
+            seen.add(index)
+            # A sign is free where it is used, and a condition cannot be kept.
+            if staged[index] or nodes[index].op == "neg" or nodes[index].op in BOOLEAN:
+                stack.extend(nodes[index].args)
+            elif self.varying(index) and nodes[index].args:
+                meeting.add(index)
+        return sorted(meeting)
+
     def place(self, node: int) -> Slot | None:
         """Where a node that is an input or a hoisted constant lives; None for one that must be computed."""
         if node in self.slots and self.slots[node].array not in self._constant:
@@ -143,26 +171,3 @@ class Workshop:
         if name != "prologue":  # it runs once a lane, and its rounding must not depend on what else is computed
             tape = share_reciprocals(tape)
         return Routine(name, tape, tuple(leaves[k] for k in order), tuple(s for _, s in outputs))
-
-
-def share_reciprocals(tape: Tape) -> Tape:
-    """Where several quotients share a denominator, divide once and multiply."""
-    count: dict[int, int] = {}
-    for node in tape.nodes:
-        if node.op == "div":
-            count[node.args[1]] = count.get(node.args[1], 0) + 1
-    if all(c < 2 for c in count.values()):
-        return tape
-    build = TapeBuilder(tape.n_inputs)
-    new: list[int] = []
-    for node in tape.nodes:
-        if node.op == "input":
-            new.append(build.inputs[int(node.value)])
-        elif node.op == CONST:
-            new.append(build.const(node.value))
-        elif node.op == "div" and count[node.args[1]] > 1:
-            inverse = build.apply("div", build.const(1.0), new[node.args[1]])
-            new.append(build.apply("mul", new[node.args[0]], inverse))
-        else:
-            new.append(build.apply(node.op, *(new[a] for a in node.args)))
-    return build.finish([new[o] for o in tape.outputs])

@@ -2,17 +2,19 @@
 
     prologue  par -> cst            what depends on parameters only, once per lane
     start     y, cst, add -> f, jf  rates and J f, to choose a first step
-    first     y, cst, add, dg -> lu, u    rates, Jacobian, factors of W = dg I - J, first stage
-    stage     arg, cst, add, lu -> u      a later stage: solve W u = f(arg) + add
+    first     y, cst, add, dg -> lu, once, u   rates, Jacobian, factors of W = dg I - J, first stage
+    stage     arg, cst, add, lu, once -> u     a later stage: solve W u = f(arg) + add
     residual  y, cst, add, dg, u -> f, jf   W u minus its right-hand side, and the size of its terms: a check
 
-`add` carries whatever is added to the rates: infusions and, in later stages, the coupling terms.
+`add` carries whatever is added to the rates: infusions and, in later stages, the coupling terms. `once` holds what
+depends on species at rest only, which change at doses and not in between: counters of cycles, say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from her2pkpd.engine.program.calculus import directional, minus, plus, transplant
 from her2pkpd.engine.program.factor import Factors, LinearSystem
+from her2pkpd.engine.program.quotients import gather_constants
 from her2pkpd.engine.program.routine import Routine, Slot, Workshop
 from her2pkpd.model.tape import CONST, INPUT, Tape, TapeBuilder
 
@@ -46,14 +48,15 @@ class StepProgram:
     Args:
         flux: tape of dy/dt; inputs are the species, then the parameters.
         n: number of species.
+        resting: species without a rate, and without an infusion, which are the same in all stages of a step.
 
     Attributes:
-        flux: the tape with powers and roots made safe, see `tolerant`.
+        flux: the tape with powers and roots made safe, see `tolerant`, and constants gathered, see `gather_constants`.
     """
 
-    def __init__(self, flux: Tape, n: int) -> None:
+    def __init__(self, flux: Tape, n: int, resting: Collection[int] = ()) -> None:
         self.n = n
-        self.flux = flux = tolerant(flux, n)
+        self.flux = flux = gather_constants(tolerant(flux, n), n)
         self.n_parameters = flux.n_inputs - n
         lengths = {"y": n, "arg": n, "add": n, "dg": 1, "par": self.n_parameters}
         self.shop = Workshop(lengths, ["par"])
@@ -61,7 +64,7 @@ class StepProgram:
         self.rates = transplant(build, flux, [*arrays["y"], *arrays["par"]])
         self.system = LinearSystem(self.shop, self.rates, arrays["y"], arrays["dg"][0])
         self.routines: dict[str, Routine] = {}
-        self._first(flux)
+        self._first(flux, resting)
 
     @property
     def factors(self) -> Factors:
@@ -72,15 +75,17 @@ class StepProgram:
         """Nodes of the solution of W x = rhs."""
         return self.system.solve(rhs)
 
-    def _first(self, flux: Tape) -> None:
+    def _first(self, flux: Tape, resting: Collection[int]) -> None:
         shop, build, arrays = self.shop, self.shop.build, self.shop.arrays
         rhs = [plus(build, f, a) for f, a in zip(self.rates, arrays["add"], strict=True)]
         u = self.solve(rhs)
-        outputs = [(node, slot) for node, slot in self.factors.slots.items()]
-        self.routines["first"] = shop.routine("first", [*outputs, *_into("u", u)])
-        later = transplant(build, flux, [*arrays["arg"], *arrays["par"]])
-        u = self.solve([plus(build, f, a) for f, a in zip(later, arrays["add"], strict=True)])
-        self.routines["stage"] = shop.routine("stage", _into("u", u), self.factors.slots)
+        at = [arrays["y" if k in resting else "arg"][k] for k in range(self.n)]
+        later = transplant(build, flux, [*at, *arrays["par"]])
+        staged = self.solve([plus(build, f, a) for f, a in zip(later, arrays["add"], strict=True)])
+        once = shop.early(staged, {*arrays["arg"], *arrays["add"]}, self.factors.slots)
+        known = dict(self.factors.slots) | {node: Slot("once", k) for k, node in enumerate(once)}
+        self.routines["first"] = shop.routine("first", [*known.items(), *_into("u", u)])
+        self.routines["stage"] = shop.routine("stage", _into("u", staged), known)
         tangents = dict(zip(arrays["y"], rhs, strict=True))
         jf = directional(build, self.rates, tangents)
         self.routines["start"] = shop.routine("start", [*_into("f", rhs), *_into("jf", jf)])

@@ -108,10 +108,11 @@ def tangent_program(step: StepProgram, parameters: Sequence[int]) -> TangentProg
     seeds = tuple(sorted(entries))
     outputs = [(node, Slot("edge", k)) for k, node in enumerate(weights)]
     outputs += [(entries[key], Slot("seed", k)) for k, key in enumerate(seeds)]
-    base = _step_constants(step, [node for node, _ in outputs])
+    shared = shop.early([node for node, _ in outputs], {*arrays["arg"], *arrays["u"]})
+    base = {node: Slot("base", k) for k, node in enumerate(shared)}
     push = _push(step, graph, change, bend)
     routines = {
-        "base": shop.routine("base", [(node, slot) for node, slot in base.items()]),
+        "base": shop.routine("base", list(base.items())),
         "edges": shop.routine("edges", outputs, base),
         "push": shop.routine("push", push, step.factors.slots),
     }
@@ -169,33 +170,6 @@ def _parameter_entries(step: StepProgram, parameters: Sequence[int]) -> dict[tup
                 key = (direction, row)
                 found[key] = plus(build, found[key], node) if key in found else node
     return found
-
-
-def _step_constants(step: StepProgram, outputs: Sequence[int]) -> dict[int, Slot]:
-    """Nodes needed for `outputs` that vary with y only, where they meet nodes that vary with the stage."""
-    shop, nodes = step.shop, step.shop.build.nodes
-    stage_inputs = {*shop.arrays["arg"], *shop.arrays["u"]}
-    staged: list[bool] = []
-    for index, node in enumerate(nodes):
-        staged.append(index in stage_inputs or any(staged[a] for a in node.args))
-    needed: set[int] = set()
-    meeting: set[int] = set()
-    stack = list(outputs)
-    while stack:
-        index = stack.pop()
-        if index in needed:
-            continue
-        needed.add(index)
-        if staged[index]:
-            stack.extend(nodes[index].args)
-        elif shop.varying(index) and nodes[index].args and nodes[index].op not in ("neg",):
-            meeting.add(index)
-    keep = [i for i in sorted(meeting) if _is_float(nodes, i)]
-    return {node: Slot("base", k) for k, node in enumerate(keep)}
-
-
-def _is_float(nodes: Sequence, index: int) -> bool:  # type: ignore[type-arg]
-    return nodes[index].op not in ("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not")
 
 
 def _push(

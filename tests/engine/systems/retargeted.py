@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from her2pkpd.engine import Options, Solution, gpu, nvptx
+from her2pkpd.engine import Options, Segments, Solution, gpu, nvptx
 from her2pkpd.engine import compile as compiler
 from her2pkpd.engine.emit.ptx import device_text, host_text
 
@@ -48,7 +48,7 @@ def _program(request, flux, inputs):
 def solve_retargeted(batch, options=None, directions=None, method_name=None) -> Solution:
     """As `her2pkpd.engine.gpu.solve`, on the processor."""
     options = options or Options()
-    request = gpu.request_for(batch.model, options, directions, method_name)
+    request = gpu.request_for(batch.model, batch.segments, options, directions, method_name, batch.saved)
     loaded, shape = _program(request, batch.model.flux_tape, batch.segments.inputs)
     lanes, saves = batch.times.shape
     n, count = batch.model.n_species, directions.count if directions is not None else 0
@@ -58,7 +58,7 @@ def solve_retargeted(batch, options=None, directions=None, method_name=None) -> 
     rows |= {x: getattr(s, x) for x in ("boundaries", "jump", "keep", "infusion", "reset")}
     for name, array in (rows | gpu.tangent_rows(batch, directions, every)).items():
         call.rows(name, array)
-    y = np.full((lanes, saves, n), -1.0)
+    y = np.full((lanes, saves, n if request.saved is None else len(request.saved)), -1.0)
     counts = np.full((3, lanes), -1, dtype=np.int64)
     dy = np.full((lanes, saves, n, count), -1.0)
     queue = np.arange(lanes, dtype=np.int64)
@@ -76,6 +76,6 @@ def solve_retargeted(batch, options=None, directions=None, method_name=None) -> 
 @cache
 def ptx_of(model, inputs, rtol=1e-6):
     """PTX and shape of a model's kernel."""
-    request = gpu.request_for(model, Options(rtol, rtol * 1e-3), None, None)
+    request = gpu.request_for(model, Segments(np.array([[0.0, 1.0]]), inputs), Options(rtol, rtol * 1e-3), None, None)
     text, shape = gpu.program(request, model.flux_tape, inputs)
     return nvptx.ptx(device_text(text, shape), "sm_90"), shape

@@ -1,0 +1,119 @@
+"""Few divisions: a division costs as much as ten multiplications, and most denominators are constants or shared."""
+
+from collections.abc import Callable, Iterable
+from functools import reduce
+
+from her2pkpd.model.tape import CONST, INPUT, Tape, TapeBuilder
+
+_PRODUCT = frozenset({"mul", "div", "neg"})
+
+
+def gather_constants(tape: Tape, n: int) -> Tape:
+    """The rates with what does not vary gathered in front of every product and quotient.
+
+    ``k * x / (V * c)`` becomes ``(k / c) * x / V`` with k / c computed once per lane, and what stands above and below
+    cancels, so that quotients by ``V * c``, ``V * d`` and ``V`` need one reciprocal of V between them. As for real
+    numbers: the result differs by rounding, and where a factor that cancels is zero.
+
+    Args:
+        tape: inputs are the species, then the parameters.
+        n: number of species.
+    """
+    uses = _uses(tape)
+    build = TapeBuilder(tape.n_inputs)
+    new: list[int] = []
+    varying: list[bool] = []
+
+    def varies(index: int) -> bool:
+        for node in build.nodes[len(varying) : index + 1]:
+            varying.append(node.value < n if node.op == INPUT else any(varying[a] for a in node.args))
+        return varying[index]
+
+    for index, node in enumerate(tape.nodes):
+        if node.op == INPUT:
+            new.append(build.inputs[int(node.value)])
+        elif node.op == CONST:
+            new.append(build.const(node.value))
+        elif node.op in _PRODUCT:
+            new.append(_product(build, _factors(tape, index, uses), new, varies))
+        else:
+            new.append(build.apply(node.op, *(new[a] for a in node.args)))
+    return build.finish([new[o] for o in tape.outputs])
+
+
+def _factors(tape: Tape, root: int, uses: list[int]) -> tuple[bool, list[int], list[int]]:
+    """Sign (True for minus), numerator and denominator of a product, as nodes of the tape.
+
+    A product that others use too is one factor of a numerator, so that it is still computed once; a denominator is
+    taken apart in any case.
+    """
+    minus = False
+    sides: tuple[list[int], list[int]] = ([], [])
+    stack = [(root, False)]
+    while stack:
+        index, below = stack.pop()
+        node = tape.nodes[index]
+        if node.op not in _PRODUCT or not (index == root or below or uses[index] == 1):
+            sides[below].append(index)
+        elif node.op == "neg":
+            minus = not minus
+            stack.append((node.args[0], below))
+        else:
+            stack += [(node.args[1], below != (node.op == "div")), (node.args[0], below)]
+    return minus, *sides
+
+
+def _product(
+    build: TapeBuilder, factors: tuple[bool, list[int], list[int]], new: list[int], varies: Callable[[int], bool]
+) -> int:
+    minus, above, below = factors[0], [new[k] for k in factors[1]], [new[k] for k in factors[2]]
+    for factor in tuple(below):
+        if factor in above and varies(factor):
+            above.remove(factor)
+            below.remove(factor)
+    constant = _times(build, (k for k in above if not varies(k)))
+    fixed = [k for k in below if not varies(k)]
+    if fixed:
+        constant = build.apply("div", constant, _times(build, fixed))
+    result = _times(build, [constant, _times(build, (k for k in above if varies(k)))])
+    moving = [k for k in below if varies(k)]
+    if moving:
+        result = build.apply("div", result, _times(build, moving))
+    return build.apply("neg", result) if minus else result
+
+
+def _times(build: TapeBuilder, factors: Iterable[int]) -> int:
+    return reduce(lambda a, b: build.apply("mul", a, b), factors, build.const(1.0))
+
+
+def _uses(tape: Tape) -> list[int]:
+    count = [0] * len(tape.nodes)
+    for node in tape.nodes:
+        for a in node.args:
+            count[a] += 1
+    for output in tape.outputs:
+        count[output] += 1
+    return count
+
+
+def share_reciprocals(tape: Tape) -> Tape:
+    """Where several quotients share a denominator, divide once and multiply."""
+    count: dict[int, int] = {}
+    for node in tape.nodes:
+        if node.op == "div":
+            count[node.args[1]] = count.get(node.args[1], 0) + 1
+    if all(c < 2 for c in count.values()):
+        return tape
+    build = TapeBuilder(tape.n_inputs)
+    new: list[int] = []
+    for node in tape.nodes:
+        if node.op == "input":
+            new.append(build.inputs[int(node.value)])
+        elif node.op == CONST:
+            new.append(build.const(node.value))
+        elif node.op == "div" and count[node.args[1]] > 1:
+            inverse = build.apply("div", build.const(1.0), new[node.args[1]])
+            new.append(build.apply("mul", new[node.args[0]], inverse))
+        else:
+            new.append(build.apply(node.op, *(new[a] for a in node.args)))
+    return build.finish([new[o] for o in tape.outputs])
