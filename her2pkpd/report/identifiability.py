@@ -78,7 +78,8 @@ def eigenvector_figure(objective: Objective, u: np.ndarray) -> Figure:
     powers = np.array([c.powers[shown] for c in found])
     with mpl.rc_context(STYLE):
         figure = Figure(
-            figsize=(float(np.clip(0.28 * len(shown) + 2.5, 5.0, 14.0)), 0.26 * len(found) + 2.0), layout="constrained"
+            figsize=(float(np.clip(0.28 * len(shown) + 2.5, 5.0, 14.0)), max(0.26 * len(found) + 2.0, 3.4)),
+            layout="constrained",
         )
         axes = figure.add_subplot()
         image = axes.imshow(powers, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
