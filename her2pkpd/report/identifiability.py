@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator, NullFormatter
 
 from her2pkpd.fit.combinations import directions
-from her2pkpd.fit.identify import Identifiability, data_information
+from her2pkpd.fit.identify import DETERMINED, Identifiability, data_information
 from her2pkpd.fit.intervals import curvature
 from her2pkpd.fit.objective import Objective
 from her2pkpd.fit.profile_curve import ProfileCurve
@@ -107,13 +107,22 @@ def section(page: Page, found: Identifiability, figures: list[tuple[str, bytes]]
         page.text("Not determined one by one, but these products are (with what their 95 % interval spans):")
         for c in found.combinations:
             page.text(f"{c.text}   ({c.fold:.3g}-fold)")
-    shown = found.table.replace("", np.nan).dropna(axis=1, how="all")
+    open_ = (found.table["verdict"] != DETERMINED) | ~found.table["methods_agree"].astype(bool)
+    few = found.table.loc[open_] if len(found.table) > _MOST else found.table
+    if len(few) < len(found.table):
+        rest = len(found.table) - len(few)
+        page.text(
+            f"Not shown are {rest} unknowns that all methods call determined; see identifiability.csv.", kind="note"
+        )
+    shown = few.replace("", np.nan).dropna(axis=1, how="all")
     page.table(shown.fillna(dict.fromkeys((c for c in shown.columns if shown[c].dtype == object), "")))
     page.text(
-        "Eigenvectors of the data's Fisher information as products of powers, best known first. Odds stand for "
+        "Eigenvectors of the data's Fisher information as products of powers, best known first (of more than "
+        f"{_MOST} unknowns the {_ROWS} least known; all are in eigenvectors.csv). Odds stand for "
         "parameters between two bounds. Figures: powers by direction; profiles (dashed: the Laplace parabola, dotted: "
         "the end of the 95 % interval).",
         kind="note",
     )
-    page.table(found.eigenvectors.drop(columns=["information"]))
+    vectors = found.eigenvectors.drop(columns=["information"])
+    page.table(vectors if len(vectors) <= _MOST else vectors.tail(_ROWS))
     page.figures(figures)

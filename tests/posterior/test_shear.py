@@ -85,8 +85,9 @@ def test_forty_draws_show_a_ridge_and_where_it_bends():
     more, slopes = bent_normal(2000, 6, np.random.default_rng(2))
     inside = np.abs(more[:, 2]) < 5
     z, by_z = found.standardised(more)[inside], found.slopes(slopes, more)[inside]
-    # Of a standard normal, slopes are the point itself.
-    assert np.std(by_z - z) < 0.1
+    # Of a standard normal, slopes are the point itself; from a centre that is off, but for a constant.
+    assert np.std(by_z - z, axis=0).max() < 0.15
+    assert np.abs(np.mean(by_z - z, axis=0)).max() < 0.6
 
 
 def straight_draws(kind, m, rng):
@@ -155,8 +156,10 @@ def test_a_curved_posterior_is_sampled_right_and_cheaply():
     assert (np.abs(flat.mean(axis=0) - mean) < error).all()
     assert (np.abs((flat**2).mean(axis=0) - square) < 4 * (flat**2).std(axis=0) / np.sqrt(np.minimum(bulk, tail))).all()
     assert stats.kstest(u[:, ::2, 0].ravel(), marginal).pvalue > 0.001
-    # How far draws lie off the ridge is normal.
-    assert stats.kstest((flat[:, 1] - flat[:, 0] ** 2) / SD, stats.norm(0, 1).cdf).statistic < 0.02
+    # How far draws lie off the ridge, drawn in by the prior, is normal.
+    inward = 1 / (1 + SD**2)
+    off = (u[:, ::2, 1] - inward * u[:, ::2, 0] ** 2) / (SD * np.sqrt(inward))
+    assert stats.kstest(off.ravel(), stats.norm.cdf).pvalue > 0.001
 
 
 def test_a_normal_posterior_is_not_sheared():

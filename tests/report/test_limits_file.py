@@ -134,7 +134,7 @@ def test_figures_show_where_the_truth_lies(fitted):
     assert np.isneginf(curve.limits[1:, 1]).all()
     axes = curve_figure(curve).axes[0]
     _, labels = axes.get_legend_handles_labels()
-    assert {"below this", "between"} <= set(labels)
+    assert {"known to be below", "known to be between"} <= set(labels)
 
 
 def test_petab_leaves_them_out_by_name(fitted, tmp_path):
