@@ -10,6 +10,9 @@ from her2pkpd.posterior.shear import Shear, find_shears
 HELD = 1.0
 """Draws that the old coordinates count for when new ones are made from draws."""
 
+WORTH = 0.5
+"""Part of the Fisher divergence that is left at most where shears are kept."""
+
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -70,16 +73,35 @@ class Coordinates:
 def adapted(old: Coordinates, v: np.ndarray, gradients: np.ndarray) -> Coordinates:
     """New coordinates from draws, held together by old ones where draws are few.
 
+    Shears are kept where they make the slopes of all draws more like those of a standard normal. Where ridges bend one
+    way here and another way there, as among copies whose spread is unknown, a shear that straightens most of them would
+    trap chains among the others.
+
     Args:
         old: coordinates for all chains.
         v: (m, n) draws.
         gradients: (m, n) of the energy there.
     """
+    straight = _whitened(old.gaussian, (), v, gradients)
     shears = find_shears(v, gradients)
+    if not shears:
+        return straight
+    bent = _whitened(old.gaussian, shears, v, gradients)
+    return bent if _misfit(bent, v, gradients) < WORTH * _misfit(straight, v, gradients) else straight
+
+
+def _whitened(old: Gaussian, shears: tuple[Shear, ...], v: np.ndarray, gradients: np.ndarray) -> Coordinates:
+    """Coordinates with these shears, the rest whitened."""
     straight, gradients = _straight(shears, v, gradients)
-    z, slopes = old.gaussian.standardised(straight), old.gaussian.slopes(gradients)
+    z, slopes = old.standardised(straight), old.slopes(gradients)
     within = Gaussian.from_covariance(z.mean(axis=0), whitening(z, slopes))
-    return Coordinates(Gaussian(old.gaussian.points(within.centre), old.gaussian.factor @ within.factor), shears)
+    return Coordinates(Gaussian(old.points(within.centre), old.factor @ within.factor), shears)
+
+
+def _misfit(coordinates: Coordinates, v: np.ndarray, gradients: np.ndarray) -> float:
+    """Mean square by which slopes of draws differ from those of a standard normal: the Fisher divergence."""
+    off = coordinates.slopes(gradients, v) - coordinates.standardised(v)
+    return float(np.mean(np.sum((off - off.mean(axis=0)) ** 2, axis=1)))
 
 
 def _straight(shears: tuple[Shear, ...], v: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
