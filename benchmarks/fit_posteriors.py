@@ -4,7 +4,7 @@ Every fit is run as ``her2pkpd fit`` runs it, with ``[method] sample = "nuts"``:
 effective draws, divergences, CPU seconds, verdicts beside those of the fit, and every parameter whose posterior
 interval is far from its profile or Laplace interval. `RIVALS` are other mechanisms for the same data, compared by the
 density they expect for wells left out (PSIS-LOO). Reports stay in ``out/fit_posteriors``; an interrupted run goes on.
-Writes ``benchmarks/results/fit_posteriors.json``, one entry a fit.
+Writes ``benchmarks/results/fit_posteriors.json``, one entry a fit. Without names all but those in `SLOW` are run.
 
     python benchmarks/fit_posteriors.py [FIT ...]
 """
@@ -35,6 +35,9 @@ METHOD: dict[str, dict[str, object]] = {
     "her2-inhibitors": {"draws": 500, "warmup": 200},
 }  # fmt: skip
 """Settings of ``[method]`` beside ``sample``."""
+
+SLOW = ("her2-inhibitors",)
+"""Hours, for the reason that its README gives."""
 
 PER_LINE = 'per = "cell_line"\nwhere.cell_line = ["SK-BR-3", "KPL-4", "NCI-N87"]'
 RIVALS = {
@@ -159,7 +162,7 @@ def one(name: str) -> dict[str, Any]:
 
 def main(names: list[str]) -> None:
     """Sample the fits and write what was found."""
-    for name in names or list(METHOD):
+    for name in names or [x for x in METHOD if x not in SLOW]:
         found = one(name)
         record = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
         record |= {name: found, "versions": versions()}

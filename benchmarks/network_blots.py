@@ -18,12 +18,11 @@ from network_data import IMOTO_MINUTES
 from network_experiment import CELL, Experiment
 from network_objective import FACTORS, BlotModel, bounds, free_names
 from scipy.optimize import least_squares
-from scipy.special import expit, logit
+from scipy.special import ndtr, ndtri
 
 from her2pkpd.engine import Options
 from her2pkpd.errors import ComputationError
 from her2pkpd.posterior.judge import convergence
-from her2pkpd.posterior.nuts import shrunk_covariance
 
 RESULT = Path(__file__).parent / "results" / "network_blots.json"
 FIGURE = Path(__file__).parents[1] / "docs" / "science" / "blots.png"
@@ -56,7 +55,11 @@ def draw(data: dict, best: np.ndarray, band: np.ndarray, path: Path) -> None:
 
 
 class Posterior:
-    """Density of the network's parameters and the three lines' receptor numbers, in logits of a box."""
+    """Density of the network's parameters and the three lines' receptor numbers.
+
+    The prior is a normal cut off at the ends of the ranges. Coordinates z are those in which it is a standard normal, so
+    that what the data say nothing about is exactly Gaussian, also on the end of a range.
+    """
 
     def __init__(self) -> None:
         self.blots, self.names = BlotModel(), free_names()
@@ -96,14 +99,22 @@ class Posterior:
         found = np.nan_to_num(found.reshape(len(x), -1), nan=30.0)
         return np.concatenate([found, (x - self.middle) / self.prior], axis=1)
 
-    def inside(self, u: np.ndarray) -> np.ndarray:
-        """Logarithms at logits of the box."""
-        return self.low + (self.high - self.low) * expit(u)
+    def inside(self, z: np.ndarray) -> np.ndarray:
+        """Logarithms at coordinates z."""
+        below, above = ndtr((self.low - self.middle) / self.prior), ndtr((self.high - self.middle) / self.prior)
+        share = np.clip(below + ndtr(z) * (above - below), 1e-12, 1.0 - 1e-12)
+        return np.clip(self.middle + self.prior * ndtri(share), self.low, self.high)
 
-    def __call__(self, u: np.ndarray) -> np.ndarray:
-        """Log densities (C,) at logits (C, n + 9)."""
-        volume = np.log(expit(u)) + np.log(expit(-u))
-        return -0.5 * (self.residuals(self.inside(u)) ** 2).sum(axis=1) + volume.sum(axis=1)
+    def coordinates(self, x: np.ndarray) -> np.ndarray:
+        """Coordinates of logarithms, which are drawn a little into the ranges."""
+        below, above = ndtr((self.low - self.middle) / self.prior), ndtr((self.high - self.middle) / self.prior)
+        share = (ndtr((x - self.middle) / self.prior) - below) / (above - below)
+        return ndtri(np.clip(share, 0.05, 0.95))
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        """Log densities (C,) at coordinates (C, n + 9)."""
+        found = self.residuals(self.inside(z))[:, : self.blots.measured.size]
+        return -0.5 * (found**2).sum(axis=1) - 0.5 * (z**2).sum(axis=1)
 
 
 @dataclass
@@ -156,7 +167,9 @@ class Chains:
     def refer(self, draws: np.ndarray) -> None:
         """Take the normal of draws as reference."""
         flat = draws.reshape(-1, draws.shape[-1])
-        self.centre, self.factor = flat.mean(axis=0), np.linalg.cholesky(shrunk_covariance(flat))
+        # A tenth of the prior, so that directions in which the chains have hardly moved are not lost.
+        covariance = 0.9 * np.cov(flat.T) + 0.1 * np.eye(flat.shape[1])
+        self.centre, self.factor = flat.mean(axis=0), np.linalg.cholesky(covariance)
 
     def _excess(self, z: np.ndarray) -> np.ndarray:
         return self.density(self.centre + z @ self.factor.T) + 0.5 * (z**2).sum(axis=1)
@@ -181,16 +194,13 @@ def optimum(goal: Posterior, evaluations: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sample(goal: Posterior, best: np.ndarray, slope: np.ndarray, chains: int, steps: int) -> tuple[np.ndarray, float]:
-    """Draws (chains, draws, n + 9) of logits after three rounds of warm-up, and the share accepted."""
-    # Around the optimum drawn a little into the box, where estimates lie on a bound.
-    width = goal.high - goal.low
-    share = np.clip((best - goal.low) / width, 0.1, 0.9)
-    scale = width * share * (1.0 - share)
-    curvature = scale[:, None] * (slope.T @ slope) * scale + np.diag(2.0 * share * (1.0 - share))
-    factor = np.linalg.cholesky(np.linalg.inv(curvature))
+    """Draws (chains, draws, n + 9) of coordinates after three rounds of warm-up, and the share accepted."""
+    centre, step = goal.coordinates(best), 1e-4
+    scale = (goal.inside(centre + step) - goal.inside(centre - step)) / (2 * step)
+    data = slope[: goal.blots.measured.size] * scale
+    factor = np.linalg.cholesky(np.linalg.inv(data.T @ data + np.eye(len(best))))
     rng = np.random.default_rng(0)
-    u = logit(share) + 0.5 * rng.normal(size=(chains, len(best))) @ factor.T
-    run = Chains(goal, logit(share), factor, u, rng)
+    run = Chains(goal, centre, factor, centre + 0.5 * rng.normal(size=(chains, len(best))) @ factor.T, rng)
     for part in (8, 4, 4):
         draws, _ = run.run(steps // part, adapt=True, thin=5)
         run.refer(draws[:, draws.shape[1] // 3 :])
@@ -204,13 +214,13 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=40)
     parser.add_argument("--chains", type=int, default=8)
     parser.add_argument(
-        "--steps", type=int, default=20000, help="of each chain after warming up, which takes 11/16 as many"
+        "--steps", type=int, default=3000, help="of each chain after warming up, which takes 11/16 as many"
     )
     chosen = parser.parse_args()
     goal = Posterior()
     fit, slope = optimum(goal, chosen.evaluations)
-    logits, accepted = sample(goal, fit, slope, chosen.chains, chosen.steps)
-    x = goal.inside(logits)
+    z, accepted = sample(goal, fit, slope, chosen.chains, chosen.steps)
+    x = goal.inside(z)
     some = x[:, :: max(1, x.shape[1] // 250)]
     draws = np.stack([goal.predict(chain) for chain in some])
     draws = np.where(np.isfinite(draws), draws, np.nanmean(draws, axis=(0, 1)))

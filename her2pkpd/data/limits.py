@@ -99,9 +99,9 @@ def refuse_limits(wells: pd.DataFrame, problems: Problems, what: str) -> None:
         what: what needs values, as the beginning of a sentence.
     """
     censoring, rows = censoring_of(wells), wells["row"].to_numpy()
-    rule = f"{what} values, and this row gives a limit"
+    rule = f"{what} measured values, and this row gives a limit"
     flag(
-        censoring != NONE, rows, problems, column="value", rule=rule,
+        censoring != NONE, rows, problems, column="censoring", rule=rule,
         remedy="Leave the row out, or use `her2pkpd fit`, which knows what a limit means.",
         value=lambda i: str(censoring[i]),
     )  # fmt: skip

@@ -16,6 +16,9 @@ RHAT = 1.01
 APART = 1.05
 """R-hat above which more draws alone are unlikely to help."""
 
+HOPELESS = 20
+"""How many times as many draws are no advice any more."""
+
 ESS_PER_CHAIN = 100
 """Smallest effective number of draws per chain for quantiles and for R-hat itself to be trusted (ibid.)."""
 
@@ -142,7 +145,8 @@ def _sizes(posterior: "Posterior", bulk: np.ndarray, tail: np.ndarray) -> Findin
     if least >= wanted:
         return Finding("size", True, words)
     more = int(np.ceil(draws * wanted / max(least, 1.0) / 500) * 500)
-    advice = f"Ends of its interval are uncertain: raise [method] draws from {draws} to about {more}"
+    enough = f"raise [method] draws from {draws} to about {more}" if more <= HOPELESS * draws else "see the chains"
+    advice = f"Ends of its interval are uncertain: {enough}"
     return Finding("size", False, words, advice)
 
 

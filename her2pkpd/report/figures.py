@@ -65,13 +65,18 @@ def _limit_marks(axes: Axes, curve: Curve) -> None:
     dose, low, high = curve.limits.T
     below, above = np.isneginf(low), np.isposinf(high)
     style: dict[str, Any] = {"ms": 5, "color": ORANGE, "mfc": "none"}
-    for where, limit, marker, words in ((below, high, "v", "below this"), (above, low, "^", "above this")):
+    for where, limit, marker, words in (
+        (below, high, "v", "known to be below"),
+        (above, low, "^", "known to be above"),
+    ):
         if where.any():
             axes.plot(dose[where], limit[where], marker, label=words, **style)
     between = ~below & ~above
     if between.any():
         middle, half = (high + low)[between] / 2, (high - low)[between] / 2
-        axes.errorbar(dose[between], middle, half, fmt="none", color=ORANGE, lw=0.8, capsize=3, label="between")
+        axes.errorbar(
+            dose[between], middle, half, fmt="none", color=ORANGE, lw=0.8, capsize=3, label="known to be between"
+        )
 
 
 def _mark(axes: Axes, name: str, value: float) -> None:

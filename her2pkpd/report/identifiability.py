@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator, NullFormatter
 
 from her2pkpd.fit.combinations import directions
-from her2pkpd.fit.identify import Identifiability, data_information
+from her2pkpd.fit.identify import DETERMINED, Identifiability, data_information
 from her2pkpd.fit.intervals import curvature
 from her2pkpd.fit.objective import Objective
 from her2pkpd.fit.profile_curve import ProfileCurve
@@ -78,7 +78,8 @@ def eigenvector_figure(objective: Objective, u: np.ndarray) -> Figure:
     powers = np.array([c.powers[shown] for c in found])
     with mpl.rc_context(STYLE):
         figure = Figure(
-            figsize=(float(np.clip(0.28 * len(shown) + 2.5, 5.0, 14.0)), 0.26 * len(found) + 2.0), layout="constrained"
+            figsize=(float(np.clip(0.28 * len(shown) + 2.5, 5.0, 14.0)), max(0.26 * len(found) + 2.0, 3.4)),
+            layout="constrained",
         )
         axes = figure.add_subplot()
         image = axes.imshow(powers, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
@@ -107,13 +108,22 @@ def section(page: Page, found: Identifiability, figures: list[tuple[str, bytes]]
         page.text("Not determined one by one, but these products are (with what their 95 % interval spans):")
         for c in found.combinations:
             page.text(f"{c.text}   ({c.fold:.3g}-fold)")
-    shown = found.table.replace("", np.nan).dropna(axis=1, how="all")
+    open_ = (found.table["verdict"] != DETERMINED) | ~found.table["methods_agree"].astype(bool)
+    few = found.table.loc[open_] if len(found.table) > _MOST else found.table
+    if len(few) < len(found.table):
+        rest = len(found.table) - len(few)
+        page.text(
+            f"Not shown are {rest} unknowns that all methods call determined; see identifiability.csv.", kind="note"
+        )
+    shown = few.replace("", np.nan).dropna(axis=1, how="all")
     page.table(shown.fillna(dict.fromkeys((c for c in shown.columns if shown[c].dtype == object), "")))
     page.text(
-        "Eigenvectors of the data's Fisher information as products of powers, best known first. Odds stand for "
+        "Eigenvectors of the data's Fisher information as products of powers, best known first (of more than "
+        f"{_MOST} unknowns the {_ROWS} least known; all are in eigenvectors.csv). Odds stand for "
         "parameters between two bounds. Figures: powers by direction; profiles (dashed: the Laplace parabola, dotted: "
         "the end of the 95 % interval).",
         kind="note",
     )
-    page.table(found.eigenvectors.drop(columns=["information"]))
+    vectors = found.eigenvectors.drop(columns=["information"])
+    page.table(vectors if len(vectors) <= _MOST else vectors.tail(_ROWS))
     page.figures(figures)

@@ -19,8 +19,11 @@ td.number { text-align: right; font-variant-numeric: tabular-nums }
 th { border-bottom: 2px solid #bbb; background: #fafafa }
 .figures { display: flex; flex-wrap: wrap; gap: .5rem; align-items: flex-start }
 .figures img { max-width: 100%; border: 1px solid #eee }
-.scroll { overflow-x: auto } .bad { color: #a4301b; font-weight: 600 } .note { color: #666 }
+nav { font-size: 13px } .scroll { overflow-x: auto } .bad { color: #a4301b; font-weight: 600 } .note { color: #666 }
 """
+
+_CONTENTS = 4
+"""Sections from which a page begins with links to them."""
 
 
 @dataclass
@@ -33,10 +36,12 @@ class Page:
 
     title: str
     _parts: list[str] = field(default_factory=list)
+    _headings: list[str] = field(default_factory=list)
 
     def heading(self, text: str) -> None:
         """A section heading."""
-        self._parts.append(f"<h2>{html.escape(text)}</h2>")
+        self._headings.append(html.escape(text))
+        self._parts.append(f'<h2 id="part-{len(self._headings)}">{self._headings[-1]}</h2>')
 
     def text(self, text: str, *, kind: str = "") -> None:
         """A paragraph; `kind` is "", "note" or "bad"."""
@@ -66,8 +71,10 @@ class Page:
             '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f"<title>{title}</title><style>{_CSS}</style>"
         )
+        links = [f'<a href="#part-{i}">{text}</a>' for i, text in enumerate(self._headings, start=1)]
+        contents = f"<nav>{' · '.join(links)}</nav>" if len(links) >= _CONTENTS else ""
         return (
-            f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>\n'
+            f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>\n{contents}\n'
             + "\n".join(self._parts)
             + "\n</body></html>\n"
         )

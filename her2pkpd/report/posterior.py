@@ -91,7 +91,8 @@ def posterior_sections(page: Page, part: PosteriorPart) -> None:
     page.text("Whether the draws can be trusted:", kind="note")
     for line in posterior.summary().splitlines():
         page.text(line.strip(), kind="bad" if "WARNING" in line else "")
-    page.table(posterior.table())
+    ends = {x: f"{x} (95 % equal-tailed)" for x in ("lower", "upper")}
+    page.table(posterior.table().drop(columns=["interval"]).rename(columns=ends))
     page.text(
         "Estimates are medians, intervals the central 95 % of the posterior. prior_overlap is the area prior and "
         "posterior share: near 1 the data said nothing about the parameter.",

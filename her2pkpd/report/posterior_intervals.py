@@ -20,12 +20,13 @@ BEYOND = 30.0
 
 @dataclass(frozen=True)
 class _Panel:
-    """Unknowns on one axis: `relative` to their medians where they have no unit in common."""
+    """Unknowns on one axis: `copies` of one, or several; `relative` to their medians where units differ."""
 
     title: str
     rows: list[int]
     log: bool
     relative: bool = False
+    copies: bool = False
 
 
 def forest_figure(posterior: Posterior) -> Figure:
@@ -60,7 +61,7 @@ def _panels(posterior: Posterior) -> list[_Panel]:
         centre = [i for i in rows if i not in copies]
         ordered = sorted(copies, key=lambda i: medians[i]) + centre
         title = f"{entry.name.removeprefix('cells.')}{with_unit(posterior, rows[0])}"
-        own.append(_Panel(title, ordered, is_log(posterior, rows[0])))
+        own.append(_Panel(title, ordered, is_log(posterior, rows[0]), copies=True))
         single += [i for i, f in enumerate(free) if f.estimate == entry and f.role == "spread"]
     single += range(len(free), len(posterior.names))
     logs, plain = [i for i in single if is_log(posterior, i)], [i for i in single if not is_log(posterior, i)]
@@ -92,7 +93,7 @@ def _draw(axes: Axes, posterior: Posterior, panel: _Panel) -> None:
 def _name(posterior: Posterior, i: int, panel: _Panel) -> str:
     free = posterior.problem.objective.free.free
     name, unit = posterior.names[i], with_unit(posterior, i) if panel.relative else ""
-    if not panel.relative and i < len(free):
+    if panel.copies:
         name = name.removesuffix(f".{free[i].estimate.name.removeprefix('cells.')}")
     return f"{name}   {np.median(posterior.values[..., i]):.3g}{unit.replace('(', '').replace(')', '')}"
 

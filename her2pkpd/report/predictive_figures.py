@@ -103,4 +103,5 @@ def _metrics(axes: Axes, checks: dict[str, np.ndarray], what: str, *, log: bool)
 
 def _reach(values: np.ndarray, log: bool) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
-    return (low / 1.5, high * 1.5) if log else (low - 0.05 * (high - low), high + 0.05 * (high - low))
+    edge = max(0.05 * (high - low), 0.05)
+    return (low / 1.5, high * 1.5) if log else (low - edge, high + edge)

@@ -137,6 +137,6 @@ def test_what_needs_values_refuses_limits_row_by_row():
             with pytest.raises(InputError, match="this row gives a limit") as caught:
                 calculate(source)
             assert [(p.row, p.column, p.value) for p in caught.value.problems] == [
-                (3, "value", "left"),
-                (5, "value", "right"),
+                (3, "censoring", "left"),
+                (5, "censoring", "right"),
             ]

@@ -226,8 +226,9 @@ def test_bad_rows_bad_covariates_and_bad_requests_are_named_together():
 
 def test_blank_covariates_of_a_dosing_row_are_filled_too():
     """Bioavailability and lag are read at the dose, where the file may leave the covariate to its neighbours."""
-    blank = FRAME.assign(weight=[None, *FRAME["weight"][1:]]).assign(CMT=1)
-    found, whole = (predict(x, "trastuzumab", pk="Quartino 2016") for x in (blank, FRAME.assign(CMT=1)))
+    full = FRAME.assign(CMT=1, AMT=np.where(FRAME["AMT"] > 0, 600.0, 0.0))
+    blank = full.assign(weight=[None, *FRAME["weight"][1:]])
+    found, whole = (predict(x, "trastuzumab", pk="Quartino 2016") for x in (blank, full))
     np.testing.assert_allclose(found["PRED"], whole["PRED"], rtol=1e-8)
 
 

@@ -35,7 +35,7 @@ def place(column, group):
     )
 
 
-def scattered(column, *, spread=None, groups=4, seed=5):
+def scattered(column, *, spread=None, groups=4, seed=5, sd=SD):
     """Wells whose value is 5 plus the coordinate of their group's copy: objective, and mean of every group less 5."""
     rng = np.random.default_rng(seed)
     truth = 0.3 + 0.4 * rng.standard_normal(groups)
@@ -44,13 +44,13 @@ def scattered(column, *, spread=None, groups=4, seed=5):
         line, plate, replicate = place(column, g)
         for dose in np.geomspace(1, 100, WELLS):
             treatment = Treatment(line, "", 5000.0, (("lapatinib", float(dose)),), plate, replicate)
-            value = 5 + truth[g] + SD * rng.standard_normal()
+            value = 5 + truth[g] + sd * rng.standard_normal()
             wells.append(Observation(Signal(treatment, 72.0, "viability"), float(value)))
     entry = estimate(
         "trastuzumab.KD", per=(column,), lower=1e-6, upper=1e6, start=1.0, prior=Prior(1.0, float(np.e)),
         pooled=spread or 2.0, hierarchy=spread is None,
     )  # fmt: skip
-    own = objective(wells, [entry], noise={"viability": Noise("normal", SD)}, options=Options(1e-6, 1e-8))
+    own = objective(wells, [entry], noise={"viability": Noise("normal", sd)}, options=Options(1e-6, 1e-8))
     copy = own.free.index[0][[own.design.lane_of[o.signal.treatment] for o in wells]]
     by_coordinate = np.eye(len(own.free))[copy]
 
@@ -110,9 +110,9 @@ def test_copies_around_an_estimated_centre_are_drawn_from_it(tmp_path):
     np.testing.assert_allclose(np.log(np.median(found.values[..., 0])), mean[0], atol=0.02)
 
 
-def exact_spread(mean_of, tau):
+def exact_spread(mean_of, tau, sd):
     """Posterior density of an estimated spread on a grid, and mean and variance of the centre given it."""
-    own = tau**2 + SD**2 / WELLS
+    own = tau**2 + sd**2 / WELLS
     weight = len(mean_of) / own
     log_density = stats.halfnorm.logpdf(tau, scale=np.log(2.0)) + np.array(
         [stats.multivariate_normal.logpdf(mean_of, cov=v * np.eye(len(mean_of)) + 1.0) for v in own]
@@ -122,11 +122,12 @@ def exact_spread(mean_of, tau):
 
 
 def test_an_estimated_spread_has_its_exact_posterior(tmp_path):
-    own, mean_of = scattered("plate")
+    sd = 0.4  # as much as the plates scatter: their own values are shrunk by half
+    own, mean_of = scattered("plate", sd=sd)
     found = sample(fit(problem(own, tmp_path, sample="nuts", draws=500, warmup=150)))
     assert found.draws.diverging.sum() == 0
     tau = np.linspace(1e-3, 4.0, 4000)
-    density, centre, variance = exact_spread(mean_of, tau)
+    density, centre, variance = exact_spread(mean_of, tau, sd)
     below = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(tau))])
     _, bulk, _ = convergence(found.u)
     drawn = found.values[..., -1].ravel()
@@ -139,9 +140,9 @@ def test_an_estimated_spread_has_its_exact_posterior(tmp_path):
         expected = np.trapezoid(density * stats.norm.cdf(x, centre, np.sqrt(variance)), tau)
         assert (own_centre < x).mean() == pytest.approx(expected, abs=4 * 0.5 / np.sqrt(bulk[-2]))
     # Copies, whose unknown is their distance from the centre in spreads, are drawn towards it.
-    precision = WELLS / SD**2 + 1 / tau**2
+    precision = WELLS / sd**2 + 1 / tau**2
     for g in range(len(mean_of)):
-        given = (mean_of[g] * WELLS / SD**2 + centre / tau**2) / precision
+        given = (mean_of[g] * WELLS / sd**2 + centre / tau**2) / precision
         expected = np.trapezoid(density * given, tau)
         coordinate = np.log(found.values[..., g])
         error = 4 * coordinate.std() / np.sqrt(bulk[g])

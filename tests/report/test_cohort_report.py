@@ -61,7 +61,7 @@ def test_a_folder_gets_a_table_figures_and_a_page(folder):
     assert (table["failed"] == 2).all()
     assert (table["patients"] == 199).all()
     page = (folder / "report.html").read_text(encoding="utf-8")
-    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
     assert headings == [
         "Courses", "Target attainment", "Response", "Tumours of single patients", "Time to progression",
         "Exposure and response", "What patients differ by", "Endpoints",

@@ -142,7 +142,8 @@ class Links(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        self.fetched += [v for k, v in attrs if k in ("src", "href", "srcset", "data", "action")]
+        named = [v for k, v in attrs if k in ("src", "href", "srcset", "data", "action")]
+        self.fetched += [v for v in named if not v.startswith("#")]  # a place in the page itself
         if tag not in ("meta", "img", "br"):
             self.open.append(tag)
 

@@ -134,7 +134,7 @@ def test_figures_show_where_the_truth_lies(fitted):
     assert np.isneginf(curve.limits[1:, 1]).all()
     axes = curve_figure(curve).axes[0]
     _, labels = axes.get_legend_handles_labels()
-    assert {"below this", "between"} <= set(labels)
+    assert {"known to be below", "known to be between"} <= set(labels)
 
 
 def test_petab_leaves_them_out_by_name(fitted, tmp_path):
@@ -167,5 +167,7 @@ def test_cells_at_the_start_must_have_been_counted(tmp_path):
     source = folder_of(tmp_path, said(measured()))
     plate = tmp_path / "plate.csv"
     plate.write_text(plate.read_text(encoding="utf-8") + "SK-BR-3,,0,nM,0,h,cell_count,900,right,\n", encoding="utf-8")
-    with pytest.raises(InputError, match="The number of cells at time 0 needs values, and this row gives a limit"):
+    with pytest.raises(
+        InputError, match="The number of cells at time 0 needs measured values, and this row gives a limit"
+    ):
         load_problem(source)

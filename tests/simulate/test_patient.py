@@ -218,7 +218,7 @@ def test_every_clinical_model_runs_for_all_its_routes(tmp_path):
         drug = load_drug(name)
         for model in drug.pk.values():
             for route in model.routes:
-                amount = "240 mg" if drug.kind == "tki" else "4 mg/kg"
+                amount = "240 mg" if drug.kind == "tki" else "600 mg" if route == "sc" else "4 mg/kg"
                 dose = f'drug = "{name}"\namount = "{amount}"\nroute = "{route}"\npk = "{model.name}"'
                 found = plasma(tmp_path, dose, output='times = ["0 h", "1 d"]')
                 assert values(found, f"plasma.{name}")[0, -1] > 0
