@@ -1,10 +1,10 @@
 """No-U-turn sampling through NumPyro: chains in step, each leapfrog one batch of lanes.
 
 The sampler moves in coordinates in which the Laplace approximation is a standard normal; steps are then long and trees
-short. Warm-up proceeds in rounds of a few draws: the step size is one for all chains and follows the least of their
-acceptances, and now and then the coordinates are made anew from the draws of all chains together (`coordinates`), curved ridges
-straightened. A round is also the unit of work: after
-each the whole state can be saved, and a run that continues from it makes the same draws as one that was never stopped.
+short. Warm-up proceeds in rounds of a few draws: the step size is one for all chains and follows the one that accepts
+least, and now and then the coordinates are made anew from the draws of all chains together, curved ridges straightened
+(`coordinates`, `shear`). A round is also the unit of work: after each the whole state can be saved, and a run that
+continues from it makes the same draws as one that was never stopped.
 """
 
 from collections.abc import Callable
