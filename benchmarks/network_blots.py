@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=40)
     parser.add_argument("--chains", type=int, default=8)
     parser.add_argument(
-        "--steps", type=int, default=3000, help="of each chain after warming up, which takes 11/16 as many"
+        "--steps", type=int, default=30_000, help="of each chain after warming up, which takes 11/16 as many"
     )
     chosen = parser.parse_args()
     goal = Posterior()
