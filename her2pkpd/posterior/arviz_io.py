@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from her2pkpd.errors import InputError, Problem
 from her2pkpd.fit.objective import Observation
 from her2pkpd.fit.problem import FitProblem
 from her2pkpd.posterior._stats import has_inference_data
@@ -46,8 +48,14 @@ def save(posterior: Posterior, path: str | Path) -> None:
     """Write what `to_arviz` gives to a NetCDF file (``.nc``) or a Zarr store (``.zarr``).
 
     A NetCDF file appears under its name only when it is complete.
+
+    Raises:
+        InputError: for a Zarr store, where zarr is not installed.
     """
-    path, data = Path(path), to_arviz(posterior)
+    path = Path(path)
+    if path.suffix == ".zarr" and find_spec("zarr") is None:
+        raise InputError(Problem("a Zarr store needs zarr, which is not installed", "pip install 'her2pkpd[zarr]'"))
+    data = to_arviz(posterior)
     if path.suffix == ".zarr":
         # Format 2 is the one whose consolidated metadata every reader knows.
         _tree(_groups(posterior)).to_zarr(str(path), zarr_format=2)

@@ -9,7 +9,7 @@ from scipy import stats
 from her2pkpd.errors import InputError
 from her2pkpd.fit.noise import Noise
 from her2pkpd.fit.run import fit
-from her2pkpd.posterior import compare, sample, to_arviz
+from her2pkpd.posterior import arviz_io, compare, sample, to_arviz
 from her2pkpd.posterior._stats import ess, psis, rhat
 from her2pkpd.posterior.arviz_io import save
 from her2pkpd.posterior.checks import predictive_checks
@@ -51,8 +51,6 @@ def group(data, name):
 def test_what_is_saved_is_what_was_there(drawn, tmp_path, suffix):
     found, *_ = drawn
     data, file = to_arviz(found), tmp_path / f"posterior{suffix}"
-    if suffix == ".zarr":
-        pytest.importorskip("zarr")
     save(found, file)
     assert [p.name for p in tmp_path.iterdir()] == [file.name]
     # ArviZ 0.x reads no Zarr 3 and sends its users to xarray.
@@ -64,6 +62,14 @@ def test_what_is_saved_is_what_was_there(drawn, tmp_path, suffix):
                 xr.testing.assert_equal(again.load(), mine)
                 assert all(again[v].attrs == mine[v].attrs for v in mine.variables)
                 assert {k: again.attrs[k] for k in mine.attrs} == mine.attrs
+
+
+def test_a_zarr_store_without_zarr_says_what_to_install(drawn, tmp_path, monkeypatch):
+    found, *_ = drawn
+    monkeypatch.setattr(arviz_io, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"her2pkpd\[zarr\]"):
+        save(found, tmp_path / "posterior.zarr")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_statistics_are_those_of_their_definitions():
