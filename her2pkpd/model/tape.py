@@ -63,6 +63,16 @@ class Tape:
         text = "\n".join(f"{n.op} {n.args} {float(n.value).hex()}" for n in self.nodes)
         return hashlib.sha256(f"{self.n_inputs}\n{text}\n{self.outputs}".encode()).hexdigest()
 
+    def uses(self) -> list[int]:
+        """How often each node is used, outputs included."""
+        count = [0] * len(self.nodes)
+        for node in self.nodes:
+            for arg in node.args:
+                count[arg] += 1
+        for output in self.outputs:
+            count[output] += 1
+        return count
+
     def dependencies(self) -> list[frozenset[int]]:
         """Inputs each output depends on, as sets of input positions."""
         need: list[frozenset[int]] = []

@@ -27,7 +27,7 @@ class RoutineWriter:
         self.routine = routine
         self.asm = Asm(width, fma, special)
         self.tape: Tape = routine.tape
-        self.uses = _uses(self.tape)
+        self.uses = self.tape.uses()
         self.depth = _depths(self.tape)
         self.names: dict[int, str] = {}
         self.called: set[str] = set()
@@ -184,14 +184,3 @@ def _depths(tape: Tape) -> list[int]:
     for node in tape.nodes:
         depth.append(max((depth[a] for a in node.args), default=0) + _LATENCY.get(node.op, 4))
     return depth
-
-
-def _uses(tape: Tape) -> list[int]:
-    """How often each node is used, outputs included."""
-    count = [0] * len(tape.nodes)
-    for node in tape.nodes:
-        for arg in node.args:
-            count[arg] += 1
-    for output in tape.outputs:
-        count[output] += 1
-    return count

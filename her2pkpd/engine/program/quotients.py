@@ -19,7 +19,7 @@ def gather_constants(tape: Tape, n: int) -> Tape:
         tape: inputs are the species, then the parameters.
         n: number of species.
     """
-    uses = _uses(tape)
+    uses = tape.uses()
     build = TapeBuilder(tape.n_inputs)
     new: list[int] = []
     varying: list[bool] = []
@@ -84,16 +84,6 @@ def _product(
 
 def _times(build: TapeBuilder, factors: Iterable[int]) -> int:
     return reduce(lambda a, b: build.apply("mul", a, b), factors, build.const(1.0))
-
-
-def _uses(tape: Tape) -> list[int]:
-    count = [0] * len(tape.nodes)
-    for node in tape.nodes:
-        for a in node.args:
-            count[a] += 1
-    for output in tape.outputs:
-        count[output] += 1
-    return count
 
 
 def share_reciprocals(tape: Tape) -> Tape:
