@@ -47,6 +47,16 @@ def test_what_stands_above_and_below_cancels():
     assert evaluate(tape, [0.0, 3.0, 2.0]) == [1.5]
 
 
+def test_a_saturable_rate_does_not_overflow():
+    """A bounded quotient stays one factor, and a power of a parameter stays beside that of the species."""
+
+    def rates(x, n, k, h, c):
+        return [c * (x**h / (k**h + x**h)) * n, c * x**h / (k**h * (1.0 + (x / k) ** h)) * n]
+
+    tape = gather_constants(trace(rates, 5), 2)
+    np.testing.assert_allclose(evaluate(tape, [1e100, 1e10, 1e99, 3.0, 2.0]), [2e10 / 1.001] * 2, rtol=1e-12)
+
+
 def test_a_product_others_use_is_computed_once():
     def rates(x, y, k):
         shared = x * y * k

@@ -1,32 +1,37 @@
-"""Few divisions: a division costs as much as ten multiplications, and most denominators are constants or shared."""
+"""Few divisions: a division costs as much as ten multiplications, and many denominators differ by constants only."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 
-from her2pkpd.model.tape import CONST, INPUT, Tape, TapeBuilder
+from her2pkpd.model.tape import CONST, INPUT, Node, Tape, TapeBuilder
 
 _PRODUCT = frozenset({"mul", "div", "neg"})
+_EXTREME = frozenset({"pow", "exp", "expm1", "logistic"})
+"""What may be so large or small that it must stay beside what balances it: K**h, or a switch far from its threshold."""
 
 
 def gather_constants(tape: Tape, n: int) -> Tape:
-    """The rates with what does not vary gathered in front of every product and quotient.
+    """The rates with what does not vary gathered in front of quotients by what does.
 
     ``k * x / (V * c)`` becomes ``(k / c) * x / V`` with k / c computed once per lane, and what stands above and below
     cancels, so that quotients by ``V * c``, ``V * d`` and ``V`` need one reciprocal of V between them. As for real
-    numbers: the result differs by rounding, and where a factor that cancels is zero.
+    numbers: the result differs by rounding, and where a factor that cancels is zero. A quotient of what varies stays
+    one factor of a product: ``x**h / (K**h + x**h)`` is at most 1 where ``n * x**h`` would overflow. For the same
+    reason powers and exponentials of parameters are left where they are. Quotients by constants stay divisions, rounded
+    once: with reciprocals, steep switches on fast reactions ran out of steps in one lane more of 250 with random
+    parameters.
 
     Args:
         tape: inputs are the species, then the parameters.
         n: number of species.
     """
-    uses = tape.uses()
+    uses, moves = tape.uses(), _extend([], tape.nodes, n)
     build = TapeBuilder(tape.n_inputs)
     new: list[int] = []
     varying: list[bool] = []
 
     def varies(index: int) -> bool:
-        for node in build.nodes[len(varying) : index + 1]:
-            varying.append(node.value < n if node.op == INPUT else any(varying[a] for a in node.args))
+        _extend(varying, build.nodes[: index + 1], n)
         return varying[index]
 
     for index, node in enumerate(tape.nodes):
@@ -34,18 +39,26 @@ def gather_constants(tape: Tape, n: int) -> Tape:
             new.append(build.inputs[int(node.value)])
         elif node.op == CONST:
             new.append(build.const(node.value))
-        elif node.op in _PRODUCT:
-            new.append(_product(build, _factors(tape, index, uses), new, varies))
+        elif node.op == "div" and moves[node.args[1]]:
+            new.append(_product(build, _factors(tape, index, uses, moves), new, varies))
         else:
             new.append(build.apply(node.op, *(new[a] for a in node.args)))
     return build.finish([new[o] for o in tape.outputs])
 
 
-def _factors(tape: Tape, root: int, uses: list[int]) -> tuple[bool, list[int], list[int]]:
+def _extend(moves: list[bool], nodes: Sequence[Node], n: int) -> list[bool]:
+    """Append, for nodes beyond those known, whether they depend on a species or on something extreme."""
+    for node in nodes[len(moves) :]:
+        own = node.value < n if node.op == INPUT else node.op in _EXTREME
+        moves.append(own or any(moves[a] for a in node.args))
+    return moves
+
+
+def _factors(tape: Tape, root: int, uses: list[int], moves: list[bool]) -> tuple[bool, list[int], list[int]]:
     """Sign (True for minus), numerator and denominator of a product, as nodes of the tape.
 
     A product that others use too is one factor of a numerator, so that it is still computed once; a denominator is
-    taken apart in any case.
+    taken apart in any case, but for quotients in it.
     """
     minus = False
     sides: tuple[list[int], list[int]] = ([], [])
@@ -53,7 +66,9 @@ def _factors(tape: Tape, root: int, uses: list[int]) -> tuple[bool, list[int], l
     while stack:
         index, below = stack.pop()
         node = tape.nodes[index]
-        if node.op not in _PRODUCT or not (index == root or below or uses[index] == 1):
+        quotient = node.op == "div" and moves[node.args[1]]
+        whole = node.op not in _PRODUCT or quotient or not (below or uses[index] == 1)
+        if whole and (index != root or node.op not in _PRODUCT):
             sides[below].append(index)
         elif node.op == "neg":
             minus = not minus
