@@ -112,7 +112,7 @@ def share_reciprocals(tape: Tape) -> Tape:
     build = TapeBuilder(tape.n_inputs)
     new: list[int] = []
     for node in tape.nodes:
-        if node.op == "input":
+        if node.op == INPUT:
             new.append(build.inputs[int(node.value)])
         elif node.op == CONST:
             new.append(build.const(node.value))
